@@ -1,0 +1,1 @@
+"""The parts of the demonstration: trainings, scans of molecules, molten salt in LAMMPS, the report."""

@@ -1,0 +1,156 @@
+"""report.html of the demonstration, from the files that its stages left."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from charon.evaluate import read_predictions
+from charon.metrics import ErrorRow
+from charon.report import Page
+from charon.report.plots import learning_curves
+from charon.report.run_report import add_errors, add_parity, keep
+from charon.run_directory import RunDirectory
+from demonstration.analysis import first_peak
+from demonstration.figures import course_figure, distributions_figure, scan_figure
+from demonstration.melt import REPLICAS, TEMPERATURE, Agreement
+from demonstration.salt import Salt
+from demonstration.scans import ScanResult
+from demonstration.summary import Line
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that the page shows.
+
+    Args:
+        lines: the summary.
+        runs: run directories by name, `clusters` and `salt`.
+        scans: each with its curves by tight binding and by the model.
+        salt: the simulation beside the labelled dynamics.
+        agreements: one configuration evaluated in several ways.
+        speed: seconds of the simulation, microseconds per ion and step.
+        exported: what `charon export` said of each file.
+    """
+
+    lines: Sequence[Line]
+    runs: dict[str, RunDirectory]
+    scans: Sequence[ScanResult]
+    salt: Salt
+    agreements: Sequence[Agreement]
+    speed: tuple[float, float]
+    exported: Sequence[str]
+
+
+def write_page(results: Results, folder: Path) -> Path:
+    """Draws the figures into `folder`/figures and writes `folder`/report.html."""
+    figures = folder / "figures"
+    figures.mkdir(exist_ok=True)
+    page = Page(
+        "Charon: the demonstration",
+        "Two small models, trained in a few minutes: molecules in several charge and spin states, and molten salt.",
+    )
+    page.section("Summary")
+    page.table(["", "", "result"], [[line.topic, line.what, line.value] for line in results.lines])
+    add_states(page, results.scans, figures)
+    add_simulation(page, results, figures)
+    add_agreement(page, results)
+    for name, title in (("clusters", "Molecules and clusters: test set"), ("salt", "Molten salt: test set")):
+        page.section(title)
+        add_test_set(page, results.runs[name], name, figures)
+    page.section("Learning curves")
+    for name, run in results.runs.items():
+        page.heading(name)
+        keep(page, figures / f"learning_{name}.png", learning_curves(run.read_metrics()), _length(run))
+    page.section("How it was made")
+    add_commands(page, results)
+    return page.write(folder / "report.html")
+
+
+def add_states(page: Page, scans: Sequence[ScanResult], figures: Path) -> None:
+    """The scans of molecules in two states."""
+    page.section("One molecule, two states")
+    page.text(
+        "The same nuclei in two states have two energies. One model gives both: total charge and number of "
+        "unpaired electrons enter as constraints on the sums of atomic charges and spins. The geometries are "
+        "not in the training set. A model that is not told the state has one curve for both; where both states "
+        "are as frequent in its data, the best that it can do is their mean."
+    )
+    for result in scans:
+        keep(page, figures / f"scan_{result.scan.name}.png", scan_figure(result))
+
+
+def add_simulation(page: Page, results: Results, figures: Path) -> None:
+    """The molten salt: distributions, course, numbers."""
+    salt = results.salt
+    steps = len(salt.runs[0]["Step"]) - 1
+    page.section("Molten salt in LAMMPS")
+    page.text(
+        f"NaCl at {TEMPERATURE} K and 1.65 g/cm³: {salt.n_ions} ions, {REPLICAS} x {REPLICAS} x {REPLICAS} copies "
+        f"of a labelled cell of {salt.n_ions // REPLICAS**3}, on two MPI ranks. {steps} steps of 2 fs with a "
+        f"thermostat, {steps} without: {results.speed[0]:.0f} s, {results.speed[1]:.0f} µs of wall time per ion "
+        f"and step. The distributions are means over the second half of each part; the grey band is two standard "
+        f"errors of the labelled dynamics ({salt.frames} frames of 64 ions, in blocks of 0.3 ps), to half its cell."
+    )
+    curves = {"NVT": salt.nvt, "NVE": salt.nve}
+    keep(page, figures / "distributions.png", distributions_figure(salt.labelled, curves))
+    rows = [
+        [pair, *first_peak(salt.labelled[pair]), *first_peak(salt.nvt[pair]), *first_peak(salt.nve[pair])]
+        for pair in salt.labelled
+    ]
+    kinds = [f"{where}, {what}" for where in ("labelled", "NVT", "NVE") for what in ("r / Å", "height")]
+    page.table(["pair", *kinds], rows, caption="First peak of g(r)")
+    course = course_figure(salt.runs, salt.n_ions, TEMPERATURE, salt.labelled_pressure)
+    keep(page, figures / "course.png", course)
+    drift = salt.drift
+    page.text(
+        f"Total energy in NVE, model in float32: drift {drift.slope:+.3g} ± {drift.error:.1g} meV/atom/ps "
+        f"({1e3 * drift.slope:+.3g} meV/atom/ns if it went on so), {drift.scatter:.2g} meV/atom of scatter about the "
+        f"line. Over {salt.runs[1]['Time'][-1] - salt.runs[1]['Time'][0]:.2f} ps the slope also holds slow swings of "
+        "the integrator's error, so it is an upper bound rather than a rate. "
+        f"Mean charge of Na: {salt.model_charge:+.3f} e in the simulation, {salt.labelled_charge:+.3f} e labelled."
+    )
+
+
+def add_agreement(page: Page, results: Results) -> None:
+    """One configuration by LAMMPS and by ASE."""
+    page.section("One energy in LAMMPS and ASE")
+    page.text(
+        "The last configuration of the simulation, evaluated in LAMMPS on two ranks and on one, and by the ASE "
+        "calculator; first with the file that was run, then with the same weights exported in float64."
+    )
+    rows: list[list[object]] = [
+        [a.what, a.dtype, f"{a.energy:.6f}", f"{a.energy_difference:+.1e}", f"{a.force_difference:.1e}"]
+        for a in results.agreements
+    ]
+    page.table(
+        ["compared", "precision", "energy [eV]", "difference [eV]", "largest difference of forces [eV/Å]"],
+        rows,
+    )
+
+
+def add_test_set(page: Page, run: RunDirectory, name: str, figures: Path) -> None:
+    """Errors of each system and parity of each property on the test set of a run."""
+    errors: dict[str, list[ErrorRow]] = run.read_evaluation()[0]
+    add_errors(
+        page, errors["test"], "The spread of the data is the RMSE of a model that knows only their means."
+    )
+    structures, predictions = read_predictions(run.predictions / "test.xyz")
+    add_parity(page, figures, name, structures, predictions)
+
+
+def add_commands(page: Page, results: Results) -> None:
+    """Commands, configurations, and what the export has verified."""
+    page.code(
+        "charon train examples/clusters.yaml training.threads=1\n"
+        "charon train examples/salt.yaml training.threads=1\n"
+        "charon export RUN -o model.pt\n"
+        "mpiexec -n 2 lmp -in examples/lammps/salt.in -var model salt.pt -var data start.data"
+    )
+    page.code("\n".join(results.exported))
+    for name, run in results.runs.items():
+        page.code(run.config.read_text(encoding="utf-8"), summary=f"configuration of {name}")
+
+
+def _length(run: RunDirectory) -> str:
+    last = run.read_metrics()[-1]
+    return f"{last['epoch']:.0f} epochs, {last['minutes']:.1f} minutes on one thread, both trainings at once."

@@ -1,0 +1,1 @@
+"""Molecular dynamics that makes the geometries of the shipped data sets."""

@@ -1,0 +1,88 @@
+"""Reads an exported file, checks its version and runs its golden sample."""
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from ase.data import atomic_numbers
+from charon.batch import Batch
+from charon.errors import ModelFileError
+from charon.model import Prediction
+from charon.model.evaluate import prediction
+
+from charon.export.golden import check_golden_sample
+
+FORMAT = 1
+OP_SCHEMA = 1
+_FILES = ("metadata.json", "golden.json")
+
+
+@dataclass
+class LoadedModel:
+    """An exported model: evaluates batches like the potential that it came from."""
+
+    module: torch.jit.ScriptModule
+    metadata: dict[str, Any]
+
+    @property
+    def elements(self) -> list[int]:
+        """Atomic numbers in the order of the model's types."""
+        return [atomic_numbers[symbol] for symbol in self.metadata["elements"]]
+
+    @property
+    def cutoff(self) -> float:
+        """Reach of one message, A."""
+        return float(self.metadata["cutoff"])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the model."""
+        return getattr(torch, self.metadata["dtype"])
+
+    def evaluate(self, batch: Batch) -> Prediction:
+        """Energy, forces, stress, charges, spins and dipole of a batch in the model's dtype."""
+        energies, charges, spins, *gradients, dipoles = self.module(*batch.inputs())
+        leftover = torch.zeros((batch.n_systems, 2), dtype=self.dtype)
+        outputs = [energies, torch.stack([charges, spins], dim=1), dipoles, leftover]
+        return prediction(batch, outputs, gradients)
+
+
+def load_model(path: str | Path) -> LoadedModel:
+    """Loads an exported file.
+
+    Raises ModelFileError if the file is absent, truncated, no model of charon, of another format, or if its golden
+    sample gives other numbers here.
+    """
+    path = str(path)
+    texts = {name: "" for name in _FILES}
+    _check_archive(path)
+    try:
+        module = torch.jit.load(path, map_location="cpu", _extra_files=texts)
+    except (RuntimeError, ValueError) as error:
+        raise ModelFileError(f"{path}: torch cannot load it as TorchScript: {str(error).splitlines()[0]}") from None
+    if not all(texts.values()):
+        raise ModelFileError(f"{path}: is TorchScript, but no model of charon (it carries no metadata.json)")
+    metadata = json.loads(texts["metadata.json"])
+    for key, expected in (("format", FORMAT), ("op_schema", OP_SCHEMA)):
+        if metadata.get(key) != expected:
+            raise ModelFileError(
+                f"{path}: {key} {metadata.get(key)}, written by charon {metadata.get('charon')}; this charon reads "
+                f"{key} {expected}. Export the model again with this version."
+            )
+    model = LoadedModel(module, metadata)
+    check_golden_sample(module, texts["golden.json"], model.dtype, path)
+    return model
+
+
+def _check_archive(path: str) -> None:
+    """Raises ModelFileError for a file that is absent, or no whole archive."""
+    if not Path(path).is_file():
+        raise ModelFileError(f"{path}: no such file")
+    with open(path, "rb") as file:
+        begins_as_archive = file.read(2) == b"PK"
+    if not zipfile.is_zipfile(path):
+        what = "is truncated: its end is missing" if begins_as_archive else "is no model file"
+        raise ModelFileError(f"{path}: {what}; expected what `charon export RUN -o model.pt` writes")

@@ -1,0 +1,72 @@
+"""The exported module: inputs of the evaluation contract in, energies, charges and gradients out."""
+
+from typing import List
+
+import torch
+from charon.model import Potential
+from charon.model.derivatives import Derivatives
+from torch import Tensor, nn
+
+INPUTS = (
+    "types",
+    "edge_index",
+    "edge_vector",
+    "positions",
+    "cell",
+    "pbc",
+    "total_charge",
+    "unpaired",
+    "batch",
+)
+OUTPUTS = (
+    "energies",
+    "charges",
+    "spins",
+    "edge_gradient",
+    "position_gradient",
+    "strain_gradient",
+    "dipoles",
+)
+
+
+class ExportedModel(nn.Module):
+    """Evaluates a potential and its gradients; see `Potential.forward` for shapes and units of the inputs."""
+
+    def __init__(self, potential: Potential) -> None:
+        super().__init__()
+        self.derivatives = Derivatives(potential)
+
+    def forward(
+        self,
+        types: Tensor,
+        edge_index: Tensor,
+        edge_vector: Tensor,
+        positions: Tensor,
+        cell: Tensor,
+        pbc: Tensor,
+        total_charge: Tensor,
+        unpaired: Tensor,
+        batch: Tensor,
+    ) -> List[Tensor]:
+        """Tensors in the order of `OUTPUTS`.
+
+        energies [n_local] eV float64, charges [n_local] e, spins [n_local], dE/dedge_vector [n_edges, 3] and
+        dE/dpositions [n_local, 3] eV/A, dE/dstrain [n_systems, 3, 3] eV, atomic dipoles [n_local, 3] e A.
+        """
+        outputs, gradients = self.derivatives(
+            types, edge_index, edge_vector, positions, cell, pbc, total_charge, unpaired, batch
+        )
+        charges, spins = outputs[1][:, 0], outputs[1][:, 1]
+        found = [outputs[0], charges, spins, gradients[0], gradients[1], gradients[2], outputs[2]]
+        return [tensor.detach().contiguous() for tensor in found]
+
+
+def script(potential: Potential) -> torch.jit.ScriptModule:
+    """TorchScript of a potential in its present dtype; its weights are no longer trainable.
+
+    It is not frozen: freezing drops `detach`, and outputs would keep their graph alive.
+    """
+    module = ExportedModel(potential).eval()
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    return torch.jit.script(module)

@@ -1,0 +1,113 @@
+"""The directional core: messages and products, with charge and spin equilibrated after each layer."""
+
+from typing import Final, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from charon.model.config import ModelConfig
+from charon.model.equilibration import Equilibration, FreeSource, TransferSource
+from charon.model.message import Message
+from charon.model.update import TensorUpdate, VectorUpdate
+
+
+def _equilibration(config: ModelConfig) -> Equilibration:
+    if config.charge_form == "free":
+        return Equilibration(FreeSource(config.channels), config.channels)
+    source = TransferSource(config.channels, config.transfer_channels, config.radial_functions)
+    return Equilibration(source, config.channels)
+
+
+class Layer(nn.Module):
+    """One message, one update and, where charge and spin count, one equilibration."""
+
+    electronic: Final[bool]
+
+    def __init__(self, config: ModelConfig, n_elements: int, mean_neighbors: float, first: bool) -> None:
+        super().__init__()
+        self.electronic = config.electronic != "none"
+        self.message = Message(config.channels, config.l_max, config.radial_functions, mean_neighbors, first)
+        update = VectorUpdate if config.l_max == 1 else TensorUpdate
+        self.update = update(config.channels, n_elements)
+        self.equilibration = _equilibration(config) if self.electronic else nn.Identity()
+
+    def exchange_width(self) -> int:
+        """Numbers per atom of the widest halo exchange."""
+        width = self.message.exchange_width()
+        return max(width, self.equilibration.source.exchange_width()) if self.electronic else width
+
+    def forward(
+        self,
+        state: Tensor,
+        charge_spin: Tensor,
+        embedded: Tensor,
+        types: Tensor,
+        radial: Tensor,
+        direction: Tensor,
+        center: Tensor,
+        neighbor: Tensor,
+        target: Tensor,
+        batch: Tensor,
+    ) -> Tuple[Tensor, Tensor, Tensor]:
+        """New state, (charge, spin) [n_local, 2] and leftover [n_systems, 2].
+
+        `state` [n_local, ranks, channels], `embedded` [n_all, channels] of the elements, the others as in `Core`.
+        """
+        n_all = types.size(0)
+        message = self.message(state, embedded, radial, direction, center, neighbor)
+        state = self.update(state, message, types[: state.size(0)])
+        leftover = torch.zeros_like(target)
+        if self.electronic:
+            change, charge_spin, leftover = self.equilibration(
+                state[:, 0], charge_spin[:, 1], radial, center, neighbor, n_all, target, batch
+            )
+            state = torch.cat([(state[:, 0] + change).unsqueeze(1), state[:, 1:]], dim=1)
+        return state, charge_spin, leftover
+
+
+class Core(nn.Module):
+    """Layers of directional messages; each layer's scalars contribute to the atomic energies."""
+
+    def __init__(self, config: ModelConfig, n_elements: int, mean_neighbors: float) -> None:
+        super().__init__()
+        self.ranks = 4 if config.l_max == 1 else 9
+        self.embedding = nn.Embedding(n_elements, config.channels)
+        self.layers = nn.ModuleList(Layer(config, n_elements, mean_neighbors, i == 0) for i in range(config.layers))
+        self.readouts = nn.ModuleList(nn.Linear(config.channels, 1, bias=False) for _ in range(config.layers))
+        self.last = nn.Sequential(nn.Linear(config.channels, config.channels), nn.SiLU(), nn.Linear(config.channels, 1))
+        self.dipole = nn.Linear(config.channels, 1, bias=False)
+
+    def exchange_width(self) -> int:
+        """Numbers per atom of the widest halo exchange."""
+        return max(layer.exchange_width() for layer in self.layers)
+
+    def forward(
+        self,
+        types: Tensor,
+        radial: Tensor,
+        direction: Tensor,
+        center: Tensor,
+        neighbor: Tensor,
+        target: Tensor,
+        batch: Tensor,
+    ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Atomic energies [n_local], (charge, spin) [n_local, 2], dipoles [n_local, 3], leftover [n_systems, 2].
+
+        `types` [n_all], `radial` [n_edges, functions], `direction` [n_edges, 3 or 8], `center` and `neighbor`
+        [n_edges], `target` [n_systems, 2] (total charge, unpaired electrons), `batch` [n_local].
+        """
+        n_local = batch.size(0)
+        embedded = self.embedding(types)  # [n_all, channels]
+        zeros = torch.zeros((n_local, self.ranks - 1, embedded.size(1)), dtype=embedded.dtype, device=types.device)
+        state = torch.cat([embedded[:n_local].unsqueeze(1), zeros], dim=1)  # [n_local, ranks, channels]
+        charge_spin = zeros[:, :2, 0]
+        energy = zeros[:, 0, 0]
+        leftover = torch.zeros_like(target)
+        for layer, readout in zip(self.layers, self.readouts):
+            state, charge_spin, left = layer(
+                state, charge_spin, embedded, types, radial, direction, center, neighbor, target, batch
+            )
+            energy = energy + readout(state[:, 0]).squeeze(1)
+            leftover = leftover + left * left
+        energy = energy + self.last(state[:, 0]).squeeze(1)
+        return energy, charge_spin, self.dipole(state[:, 1:4]).squeeze(2), leftover

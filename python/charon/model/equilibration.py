@@ -1,0 +1,99 @@
+"""Total charge and spin as constraints: equilibrated atomic charges and spins that re-enter the scalars.
+
+Each atom says what it would carry, `q~` and `m~`, and how readily it takes a share of what is left over, `f > 0` and
+`g > 0`:
+
+    q_i = q~_i + f_i (Q - sum q~) / sum f,      m_i = m~_i + g_i (u - sum m~) / sum g
+
+so charges sum to the total charge Q and spins to the number of unpaired electrons u, exactly, and a replicated system
+(2 Q, 2 u) has the same charges. Energy depends on q, q^2 and m^2 only: it is even in m.
+"""
+
+from typing import Tuple
+
+import torch
+from torch import Tensor, nn
+
+from charon.ops import allsum, halo_forward
+
+
+class TransferSource(nn.Module):
+    """Unconstrained charges and spins from antisymmetric transfers along edges, so each fragment sums to zero.
+
+    `q~_i = sum_j sum_k w_k(r_ij) (x_ik y_jk - y_ik x_jk)`; the spins' `y` is multiplied by the spin that the atom
+    already carries, hence the spins of a closed shell (u = 0) are exactly zero and flipping all spins flips them all.
+    """
+
+    def __init__(self, channels: int, transfer_channels: int, radial_functions: int) -> None:
+        super().__init__()
+        self.width = transfer_channels
+        self.pair = nn.Linear(channels, 4 * transfer_channels)
+        self.filters = nn.Linear(radial_functions, 2 * transfer_channels, bias=False)
+
+    def exchange_width(self) -> int:
+        return 4 * self.width
+
+    def forward(
+        self, scalars: Tensor, spins: Tensor, radial: Tensor, center: Tensor, neighbor: Tensor, n_all: int
+    ) -> Tensor:
+        """`scalars` [n_local, channels], `spins` [n_local] -> unconstrained (charge, spin) [n_local, 2]."""
+        n, width = scalars.size(0), self.width
+        pair = self.pair(scalars).reshape(n, 2, 2, width)  # [n_local, x or y, charge or spin, width]
+        carried = torch.stack([torch.ones_like(spins), spins], dim=1).unsqueeze(2)  # [n_local, 2, 1]
+        x, y = pair[:, 0], pair[:, 1] * carried  # [n_local, 2, width]
+        received = halo_forward(torch.cat([x, y], dim=1), n_all).index_select(0, neighbor)
+        weight = self.filters(radial).reshape(radial.size(0), 2, width).repeat(1, 2, 1)  # [n_edges, 4, width]
+        summed = torch.zeros((n, 4, width), dtype=x.dtype, device=x.device).index_add(0, center, weight * received)
+        return (x * summed[:, 2:] - y * summed[:, :2]).sum(2)
+
+
+class FreeSource(nn.Module):
+    """Unconstrained charges and spins as free numbers per atom; ions far apart are possible, a leftover too."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.hidden, self.out = nn.Linear(channels, channels), nn.Linear(channels, 2)
+
+    def exchange_width(self) -> int:
+        return 0
+
+    def forward(
+        self, scalars: Tensor, spins: Tensor, radial: Tensor, center: Tensor, neighbor: Tensor, n_all: int
+    ) -> Tensor:
+        """`scalars` [n_local, channels] -> unconstrained (charge, spin) [n_local, 2]."""
+        return self.out(torch.nn.functional.silu(self.hidden(scalars)))
+
+
+class Equilibration(nn.Module):
+    """Shares out the leftover of charge and spin and feeds q, q^2 and m^2 back into the scalars."""
+
+    def __init__(self, source: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.source = source
+        self.readiness = nn.Sequential(nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, 2))
+        self.back = nn.Sequential(nn.Linear(channels + 3, channels), nn.SiLU(), nn.Linear(channels, channels))
+
+    def forward(
+        self,
+        scalars: Tensor,
+        spins: Tensor,
+        radial: Tensor,
+        center: Tensor,
+        neighbor: Tensor,
+        n_all: int,
+        target: Tensor,
+        batch: Tensor,
+    ) -> Tuple[Tensor, Tensor, Tensor]:
+        """Change of the scalars [n_local, channels], (charge, spin) [n_local, 2], leftover [n_systems, 2].
+
+        `target` [n_systems, 2] holds total charge (e) and unpaired electrons, `batch` [n_local] the system of each
+        atom, `spins` [n_local] the spins of the layer before.
+        """
+        free = self.source(scalars, spins, radial, center, neighbor, n_all)  # [n_local, 2]
+        readiness = torch.nn.functional.softplus(self.readiness(scalars))  # [n_local, 2]
+        sums = torch.zeros((target.size(0), 4), dtype=free.dtype, device=free.device)
+        sums = allsum(sums.index_add(0, batch, torch.cat([free, readiness], dim=1)))  # [n_systems, 4]
+        leftover = target - sums[:, :2]  # [n_systems, 2]
+        charge_spin = free + readiness * (leftover / sums[:, 2:]).index_select(0, batch)
+        features = torch.cat([scalars, charge_spin[:, :1], charge_spin * charge_spin], dim=1)
+        return self.back(features), charge_spin, leftover

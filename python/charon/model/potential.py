@@ -1,0 +1,82 @@
+"""The potential: a sum of named energy terms, and its derivatives in one place."""
+
+from typing import Final, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from charon.model.config import ModelConfig
+from charon.model.core import Core
+from charon.model.radial import BesselBasis
+from charon.model.reference import Statistics
+from charon.model.repulsion import Repulsion
+from charon.model.tensors import directions, tensor_basis
+
+
+class Potential(nn.Module):
+    """Reference energies (per element and per unit charge) + learned atomic energies + short-range repulsion.
+
+    Arguments of `forward` are the evaluation contract of training, ASE, the exported file and LAMMPS; `n_all` is
+    `n_local` plus ghosts. Edges run from center to neighbor, sorted by center, and form a full list.
+    """
+
+    has_repulsion: Final[bool]
+
+    def __init__(self, config: ModelConfig, elements: list[int], statistics: Statistics) -> None:
+        super().__init__()
+        self.config, self.elements, self.cutoff = config, list(elements), config.cutoff
+        self.has_repulsion, self.l_max = config.repulsion, config.l_max
+        self.radial = BesselBasis(config.radial_functions, config.cutoff)
+        self.core = Core(config, len(elements), statistics.mean_neighbors)
+        self.repulsion = Repulsion(elements) if config.repulsion else nn.Identity()
+        self.electronegativity = statistics.electronegativity
+        self.register_buffer("basis", tensor_basis())
+        self.register_buffer("reference_energies", torch.as_tensor(statistics.reference_energies, dtype=torch.float64))
+
+    def _apply(self, fn, recurse: bool = True):
+        reference = self.reference_energies
+        super()._apply(fn, recurse)
+        self.reference_energies = reference.to(self.reference_energies.device)
+        return self
+
+    @torch.jit.ignore
+    def exchange_width(self) -> int:
+        """Numbers per atom of the widest halo exchange."""
+        return self.core.exchange_width()
+
+    def forward(
+        self,
+        types: Tensor,
+        edge_index: Tensor,
+        edge_vector: Tensor,
+        positions: Tensor,
+        cell: Tensor,
+        pbc: Tensor,
+        total_charge: Tensor,
+        unpaired: Tensor,
+        batch: Tensor,
+    ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Energies [n_local] eV float64, (charge, spin) [n_local, 2], dipoles [n_local, 3] e A, leftover [n_systems, 2].
+
+        `types` [n_all], `edge_index` [2, n_edges], `edge_vector` [n_edges, 3] A, `positions` [n_local, 3] A, `cell`
+        [n_systems, 3, 3] A, `pbc` [n_systems, 3], `total_charge` and `unpaired` [n_systems], `batch` [n_local].
+        """
+        center, neighbor = edge_index[0], edge_index[1]
+        n_local = positions.size(0)
+        length = torch.sqrt((edge_vector * edge_vector).sum(1))  # [n_edges]
+        direction = directions(edge_vector / length.unsqueeze(1), self.basis, self.l_max)  # [n_edges, 3 or 8]
+        target = torch.stack([total_charge, unpaired], dim=1)  # [n_systems, 2]
+        energy, charge_spin, dipoles, leftover = self.core(
+            types, self.radial(length), direction, center, neighbor, target, batch
+        )
+        energy = energy + self.electronegativity * charge_spin[:, 0]
+        if self.has_repulsion:
+            energy = energy + self.repulsion(types, length, center, neighbor, n_local)
+        reference = self.reference_energies.index_select(0, types[:n_local])
+        return energy.to(torch.float64) + reference, charge_spin, dipoles, leftover
+
+
+def build_potential(config: ModelConfig, elements: list[int], statistics: Statistics) -> Potential:
+    """A potential with fresh weights from torch's global random state, in torch's default dtype."""
+    dtype = torch.get_default_dtype()
+    return Potential(config, elements, statistics).to(dtype)

