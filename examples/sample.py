@@ -16,9 +16,9 @@ from typing import Any
 
 import ase.io
 from rich.progress import track
+from sampling import clusters, salt
 
 from charon.data.label import label_file
-from sampling import clusters, salt
 
 SPLITS = ("train", "validation", "test")
 

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from charon.evaluate import read_predictions
-from charon.metrics import ErrorRow
+from charon.metrics import PROPERTIES
 from charon.report import Page
-from charon.report.plots import learning_curves
-from charon.report.run_report import add_errors, add_parity, keep
+from charon.report.run_report import add_errors, keep
 from charon.run_directory import RunDirectory
 from demonstration.analysis import first_peak
 from demonstration.figures import course_figure, distributions_figure, scan_figure
@@ -56,11 +54,11 @@ def write_page(results: Results, folder: Path) -> Path:
     add_agreement(page, results)
     for name, title in (("clusters", "Molecules and clusters: test set"), ("salt", "Molten salt: test set")):
         page.section(title)
-        add_test_set(page, results.runs[name], name, figures)
+        add_test_set(page, results.runs[name])
     page.section("Learning curves")
     for name, run in results.runs.items():
         page.heading(name)
-        keep(page, figures / f"learning_{name}.png", learning_curves(run.read_metrics()), _length(run))
+        page.figure(run.plots / "learning_curves.png", _length(run))
     page.section("How it was made")
     add_commands(page, results)
     return page.write(folder / "report.html")
@@ -128,14 +126,20 @@ def add_agreement(page: Page, results: Results) -> None:
     )
 
 
-def add_test_set(page: Page, run: RunDirectory, name: str, figures: Path) -> None:
-    """Errors of each system and parity of each property on the test set of a run."""
-    errors: dict[str, list[ErrorRow]] = run.read_evaluation()[0]
-    add_errors(
-        page, errors["test"], "The spread of the data is the RMSE of a model that knows only their means."
-    )
-    structures, predictions = read_predictions(run.predictions / "test.xyz")
-    add_parity(page, figures, name, structures, predictions)
+def add_test_set(page: Page, run: RunDirectory) -> None:
+    """Errors of each system and parity of each property on the test set of a run, as its report has them."""
+    add_errors(page, run.read_evaluation()[0]["test"])
+    names = [prop.name.replace(" ", "_") for prop in PROPERTIES]
+    with page.columns():
+        for path in _existing(run, "parity_test", names):
+            page.figure(path, width="28rem")
+    for path in _existing(run, "systems_test", names):
+        page.figure(path, summary=f"{path.stem.removeprefix('systems_test_').replace('_', ' ')}: each system")
+
+
+def _existing(run: RunDirectory, kind: str, names: Sequence[str]) -> list[Path]:
+    paths = [run.plots / f"{kind}_{name}.png" for name in names]
+    return [path for path in paths if path.is_file()]
 
 
 def add_commands(page: Page, results: Results) -> None:

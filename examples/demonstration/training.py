@@ -135,12 +135,16 @@ def _show_live(trainings: Sequence[Training], processes: Sequence[Process], cons
 
 
 def _show_lines(trainings: Sequence[Training], processes: Sequence[Process], console: Console) -> None:
+    printed: dict[str, str] = {}
     last, busy = time.monotonic(), True
     while busy:
         looks, busy = _look_at_all(trainings, processes)
         if not busy or time.monotonic() - last > SECONDS_BETWEEN_LINES:
             for training, seen in zip(trainings, looks, strict=True):
-                console.print(line(training.name, seen), highlight=False, soft_wrap=True)
+                text = line(training.name, seen)
+                if printed.get(training.name) != text:
+                    console.print(text, highlight=False, soft_wrap=True)
+                printed[training.name] = text
             last = time.monotonic()
         time.sleep(SECONDS_BETWEEN_LOOKS if busy else 0.0)
 

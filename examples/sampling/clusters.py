@@ -80,7 +80,7 @@ def carbenes() -> Iterator[State]:
     for pair in combinations_with_replacement(("H", "F", "Cl", METHYL), 2):
         name = "C" + (f"{pair[0]}2" if pair[0] == pair[1] else "".join(pair))
         bare = name == "CH2"
-        temperatures, frames = ((300, 900, 1500), (120, 15, 24)) if bare else ((300, 600), (40, 8, 12))
+        temperatures, frames = ((300, 900, 1500), (120, 15, 24)) if bare else ((300, 600), (100, 8, 12))
         scan = Scan((0.98, 1.3), (75, 180), (40, 6, 0)) if bare else None
         build = partial(carbene, *pair)
         for label, charge, spin in states:

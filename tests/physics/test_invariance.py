@@ -43,11 +43,11 @@ def test_inversion(potential, predict, structures, system):
 def test_translation(potential, predict, structures, system):
     structure = structures[system]
     before = predict(potential, structure)
-    shift = np.array([12.3, -4.5, 0.7])
-    after = predict(potential, changed(structure, positions=structure.positions + shift))
+    moved = changed(structure, positions=structure.positions + np.array([12.3, -4.5, 0.7]))
+    after = predict(potential, moved)
     assert same(after.energy, before.energy.detach())
     assert same(after.forces, before.forces.detach())
-    assert same(after.dipole, before.dipole.detach().numpy() + float(before.charges.sum()) * shift)
+    assert same(after.dipole, before.dipole)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

@@ -62,7 +62,7 @@ def trimers(
 
 
 def copper(count: int, seed: int = 0) -> list[Atoms]:
-    """Strained and displaced cells of four copper atoms with energy, forces and stress of effective medium theory."""
+    """Strained cells of four displaced copper atoms with energy, forces and stress (EMT)."""
     random = np.random.default_rng(seed)
     frames = []
     for _ in range(count):
@@ -102,7 +102,7 @@ training:
 
 
 def make_project(folder: Path, frames: int = 12) -> Path:
-    """Train, validation and test files of trimers and a configuration that trains on them; returns its path."""
+    """Train, validation and test files of trimers and a configuration that trains on them; its path."""
     for seed, (name, count) in enumerate({"train": frames, "validation": 6, "test": 6}.items()):
         write(folder / f"{name}.xyz", trimers(count, seed))
     config = folder / "trimers.yaml"
@@ -118,7 +118,7 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def sets() -> SimpleNamespace:
-    """`trimers(count, seed, labels)` and `copper(count, seed)` make frames, `write(path, frames)` writes them."""
+    """`trimers(count, seed, labels)` and `copper(count, seed)` make frames, `write(path, frames)` writes."""
     return SimpleNamespace(trimers=trimers, copper=copper, write=write)
 
 
@@ -126,6 +126,14 @@ def sets() -> SimpleNamespace:
 def console() -> Console:
     """A console that is no terminal; read it by `console.file.getvalue()`."""
     return Console(file=io.StringIO(), width=120)
+
+
+@pytest.fixture
+def without_report():
+    """Leaves out plots and report.html, which take longer than a small training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("charon.train.finish.write_run_report", lambda path: None)
+        yield
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,9 @@ from charon.train.checkpoint import load_checkpoint
 from charon.train.loop import Trainer
 
 
-def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIGINT) -> None:
-    """Sends a signal to this process during a step of the next training."""
+@contextmanager
+def interrupt_at(step: int, number: int = signal.SIGINT) -> Iterator[None]:
+    """Sends a signal to this process during a step of the trainings inside the block."""
     original = Trainer._step
 
     def interrupted(self, members):
@@ -22,7 +25,9 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signa
             os.kill(os.getpid(), number)
         return original(self, members)
 
-    monkeypatch.setattr(Trainer, "_step", interrupted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "_step", interrupted)
+        yield
 
 
 def tensors(tree) -> list[torch.Tensor]:
@@ -39,13 +44,13 @@ def rows_without_time(run: Path) -> list[list[str]]:
     return [line[:column] + line[column + 1 :] for line in lines]
 
 
-@pytest.mark.parametrize("step", [5, 7])
-def test_continues_bit_for_bit(project, console, monkeypatch, finished_run, step):
+@pytest.mark.usefixtures("without_report")
+@pytest.mark.parametrize("step", [5, 8])
+def test_continues_bit_for_bit(project, console, step):
     folder = project.parent
     straight = train_from_file(project, run_directory=folder / "straight", console=console).run_directory
-    interrupt_at(monkeypatch, step)
-    outcome = train_from_file(project, run_directory=folder / "broken", console=console)
-    monkeypatch.undo()
+    with interrupt_at(step):
+        outcome = train_from_file(project, run_directory=folder / "broken", console=console)
     assert outcome.interrupted and "continue with: charon resume" in console.file.getvalue()
     assert load_checkpoint(folder / "broken/checkpoints/last.pt").training["position"]["step"] == step + 1
     assert not resume(folder / "broken", console=console).interrupted
@@ -61,7 +66,8 @@ def test_continues_bit_for_bit(project, console, monkeypatch, finished_run, step
     ).read_bytes()
 
 
-def test_a_killed_run_goes_back_to_its_checkpoint(project, console, monkeypatch):
+@pytest.mark.usefixtures("without_report")
+def test_a_killed_run_goes_back_to_its_checkpoint(project, console):
     folder = project.parent
     straight = train_from_file(project, run_directory=folder / "straight", console=console).run_directory
     original = Trainer._step
@@ -71,18 +77,17 @@ def test_a_killed_run_goes_back_to_its_checkpoint(project, console, monkeypatch)
             raise RuntimeError("power failure")
         return original(self, members)
 
-    monkeypatch.setattr(Trainer, "_step", crash)
     overrides = ["training.checkpoint_every=2"]
-    with pytest.raises(RuntimeError, match="power failure"):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="power failure"):
+        patch.setattr(Trainer, "_step", crash)
         train_from_file(project, overrides, run_directory=folder / "killed", console=console)
-    monkeypatch.undo()
     assert not resume(folder / "killed", console=console).interrupted
     assert rows_without_time(straight) == rows_without_time(folder / "killed")
 
 
-def test_sigterm_saves_too(project, console, monkeypatch):
-    interrupt_at(monkeypatch, 1, signal.SIGTERM)
-    assert train_from_file(project, run_directory=project.parent / "run", console=console).interrupted
+def test_sigterm_saves_too(project, console):
+    with interrupt_at(1, signal.SIGTERM):
+        assert train_from_file(project, run_directory=project.parent / "run", console=console).interrupted
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -94,9 +99,9 @@ def test_finished_run_is_only_evaluated_again(project, console):
     assert (run / "report.html").is_file() and (run / "metrics.csv").read_text() == before
 
 
-def test_changed_data_are_refused(sets, project, console, monkeypatch):
-    interrupt_at(monkeypatch, 1)
-    train_from_file(project, run_directory=project.parent / "run", console=console)
+def test_changed_data_are_refused(sets, project, console):
+    with interrupt_at(1):
+        train_from_file(project, run_directory=project.parent / "run", console=console)
     sets.write(project.parent / "train.xyz", sets.trimers(13))
     with pytest.raises(DataError) as error:
         resume(project.parent / "run", console=console)

@@ -19,7 +19,7 @@ class Prediction:
     stress: Tensor  # [n_systems, 3, 3], zeros unless the cell is periodic in three directions
     charges: Tensor  # [n_atoms]
     spins: Tensor  # [n_atoms]
-    dipole: Tensor  # [n_systems, 3], about the origin of the positions
+    dipole: Tensor  # [n_systems, 3], about the center of geometry
     leftover: Tensor  # [n_systems, 2], squared leftover of charge and of spin, summed over the layers
 
 
@@ -55,7 +55,10 @@ def prediction(batch: Batch, outputs: list[Tensor], gradients: list[Tensor]) -> 
     energies, charge_spin, dipoles, leftover = outputs
     edge_gradient, position_gradient, strain_gradient = gradients
     n_systems = batch.cell.size(0)
-    moment = charge_spin[:, :1] * batch.positions + dipoles  # [n_atoms, 3]
+    n_atoms = batch.n_atoms.to(batch.positions.dtype).clamp(min=1).unsqueeze(1)  # [n_systems, 1]
+    zeros = torch.zeros_like(batch.cell[:, 0])  # [n_systems, 3]
+    origin = zeros.index_add(0, batch.batch, batch.positions) / n_atoms  # [n_systems, 3]
+    moment = charge_spin[:, :1] * (batch.positions - origin.index_select(0, batch.batch)) + dipoles  # [n_atoms, 3]
     return Prediction(
         energies=energies,
         energy=energies.new_zeros(n_systems).index_add(0, batch.batch, energies),
@@ -63,6 +66,6 @@ def prediction(batch: Batch, outputs: list[Tensor], gradients: list[Tensor]) -> 
         stress=stress_from_strain(strain_gradient, batch.cell, batch.pbc),
         charges=charge_spin[:, 0],
         spins=charge_spin[:, 1],
-        dipole=moment.new_zeros((n_systems, 3)).index_add(0, batch.batch, moment),
+        dipole=zeros.index_add(0, batch.batch, moment),
         leftover=leftover,
     )

@@ -1,8 +1,9 @@
-"""Where the compiled parts of the package are: the operator library, the LAMMPS plugin, the test module."""
+"""Where the compiled parts of the package are: the operator library and the LAMMPS plugin."""
 
-import importlib.util
+from importlib import metadata
 from pathlib import Path
 
+LIBRARY = "libcharon.so"
 BUILD_HINT = "build it with `make build`, or install the package with `pip install --no-build-isolation .`"
 
 
@@ -11,13 +12,16 @@ def library_directory() -> Path:
 
     Raises ImportError, saying how to build them, when they are absent.
     """
-    extension = importlib.util.find_spec("charon._native")  # an editable install keeps it outside the sources
-    homes = [Path(extension.origin).parent] if extension and extension.origin else []
-    homes.append(Path(__file__).parent.parent)
-    for home in homes:
-        if (home / "lib" / "libcharon.so").is_file():
-            return home / "lib"
-    raise ImportError(f"Charon's native library libcharon.so is not in {homes[-1] / 'lib'}: {BUILD_HINT}")
+    beside = Path(__file__).parent.parent / "lib"
+    if (beside / LIBRARY).is_file():
+        return beside
+    try:  # an editable install keeps what it built apart from the sources
+        installed = Path(str(metadata.distribution("charon-potential").locate_file("charon/lib")))
+    except metadata.PackageNotFoundError:
+        installed = beside
+    if (installed / LIBRARY).is_file():
+        return installed
+    raise ImportError(f"Charon's native library {LIBRARY} is not in {installed}: {BUILD_HINT}")
 
 
 def plugin_directory() -> str:

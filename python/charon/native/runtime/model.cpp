@@ -1,5 +1,7 @@
 #include "model.h"
 
+#include <torch/csrc/jit/runtime/graph_executor.h>
+
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -45,7 +47,8 @@ std::vector<std::pair<const char *, at::Tensor>> named(const ModelOutput &output
           {"spins", output.spins},
           {"edge_gradient", output.edge_gradient},
           {"position_gradient", output.position_gradient},
-          {"strain_gradient", output.strain_gradient}};
+          {"strain_gradient", output.strain_gradient},
+          {"dipoles", output.dipoles}};
 }
 
 void check_output(const std::string &name, const at::Tensor &found, const at::Tensor &expected, double tolerance) {
@@ -83,11 +86,12 @@ ModelOutput Model::evaluate(const ModelInput &input) {
                                      input.total_charge.to(dtype()),
                                      input.unpaired.to(dtype()),
                                      input.batch};
+  const torch::jit::GraphOptimizerEnabledGuard no_respecialization(false);  // sizes differ from call to call
   const std::vector<at::Tensor> outputs = module_.forward(std::move(arguments)).toTensorVector();
-  if (outputs.size() != 6)
-    throw std::runtime_error("the model returned " + std::to_string(outputs.size()) + " tensors, expected 6");
+  if (outputs.size() != 7)
+    throw std::runtime_error("the model returned " + std::to_string(outputs.size()) + " tensors, expected 7");
   const auto finished = [&](int k) { return outputs[k].detach().contiguous(); };
-  return {finished(0), finished(1), finished(2), finished(3), finished(4), finished(5)};
+  return {finished(0), finished(1), finished(2), finished(3), finished(4), finished(5), finished(6)};
 }
 
 void Model::check_golden_sample(const std::string &golden_text) {

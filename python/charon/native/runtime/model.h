@@ -29,6 +29,7 @@ struct ModelOutput {
   at::Tensor edge_gradient;      // [n_edges, 3] eV/A
   at::Tensor position_gradient;  // [n_local, 3] eV/A
   at::Tensor strain_gradient;    // [n_systems, 3, 3] eV
+  at::Tensor dipoles;            // [n_local, 3] e A, of the atoms about their own positions
 };
 
 class Model {

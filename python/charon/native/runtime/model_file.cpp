@@ -33,8 +33,8 @@ void check_records(const std::string &path) {
   try {
     reader = std::make_unique<caffe2::serialize::PyTorchStreamReader>(path);
   } catch (const c10::Error &error) {
-    refuse(path,
-           "is truncated or damaged: copy or export it again (" + first_line(error.what_without_backtrace()) + ")");
+    const std::string reason = error.what_without_backtrace();
+    refuse(path, "is truncated or damaged: copy or export it again (" + reason.substr(0, reason.find(". ")) + ")");
   }
   for (const char *record : {"extra/metadata.json", "extra/golden.json", "constants.pkl"})
     if (!reader->hasRecord(record))

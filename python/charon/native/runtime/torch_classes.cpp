@@ -12,8 +12,8 @@ struct RuntimeModel : torch::CustomClassHolder {
     TORCH_CHECK(inputs.size() == 9, "RuntimeModel.evaluate: expected 9 tensors, found ", inputs.size());
     const charon::ModelOutput output = model.evaluate(
         {inputs[0], inputs[1], inputs[2], inputs[3], inputs[4], inputs[5], inputs[6], inputs[7], inputs[8]});
-    return {output.energies,      output.charges,           output.spins,
-            output.edge_gradient, output.position_gradient, output.strain_gradient};
+    return {output.energies,          output.charges,         output.spins,  output.edge_gradient,
+            output.position_gradient, output.strain_gradient, output.dipoles};
   }
 
   charon::Model model;
