@@ -14,12 +14,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
-from charon.data import read_structures
-from charon.errors import CharonError
-from charon.run_directory import RunDirectory
-from charon.train.progress import clock
 from demonstration import melt, scans, summary
 from demonstration.exports import Export, export_together
 from demonstration.page import Results, write_page
@@ -27,6 +21,12 @@ from demonstration.salt import evaluate_salt
 from demonstration.simulation import SCRIPTS
 from demonstration.stages import Stages
 from demonstration.training import Training, train_together
+from rich.console import Console
+
+from charon.data import read_structures
+from charon.errors import CharonError
+from charon.run_directory import RunDirectory
+from charon.train.progress import clock
 
 HERE = Path(__file__).resolve().parent
 
@@ -83,10 +83,10 @@ class Demonstration:
         if missing:
             train_together(missing, self.console)
         for training in missing:
-            self.stages.finished(training.name, training.inputs())
+            self.stages.finished(training.name, training.inputs)
 
     def _trained(self, training: Training) -> bool:
-        inputs = training.inputs()
+        inputs = training.inputs
         if training.run.evaluation.is_file() and self.stages.stands(training.name, inputs):
             self._say(f"{training.run.path} stands")
             return True
@@ -175,9 +175,7 @@ def main() -> int:
 
 def parse() -> Options:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fresh", action="store_true", help="keep nothing of an earlier call")
     parser.add_argument("--folder", type=Path, default=Path("demo"), help="default: %(default)s")
     parser.add_argument("--minutes", type=float, help="of each training; default: as the YAML files say")
@@ -185,9 +183,7 @@ def parse() -> Options:
         "--simulation-minutes", type=float, default=2.0, help="of LAMMPS, aimed at; default: %(default)s"
     )
     for name in ("clusters", "salt"):
-        parser.add_argument(
-            f"--{name}", type=Path, default=HERE / f"{name}.yaml", help="default: %(default)s"
-        )
+        parser.add_argument(f"--{name}", type=Path, default=HERE / f"{name}.yaml", help="default: %(default)s")
     given = parser.parse_args()
     configs = {"clusters": given.clusters, "salt": given.salt}
     return Options(given.folder, configs, given.fresh, given.minutes, given.simulation_minutes)

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import torch
-from charon.batch import Batch, collate, make_graph
-from charon.errors import ModelFileError
 from torch import Tensor
 
+from charon.batch import Batch, collate, make_graph
+from charon.errors import ModelFileError
 from charon.export.module import INPUTS, OUTPUTS
 from charon.export.samples import sample_structure
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from ase.data import atomic_numbers
+
 from charon.batch import Batch
 from charon.errors import ModelFileError
+from charon.export.golden import check_golden_sample
 from charon.model import Prediction
 from charon.model.evaluate import prediction
-
-from charon.export.golden import check_golden_sample
 
 FORMAT = 1
 OP_SCHEMA = 1

@@ -1,11 +1,10 @@
 """The exported module: inputs of the evaluation contract in, energies, charges and gradients out."""
 
-from typing import List
-
 import torch
+from torch import Tensor, nn
+
 from charon.model import Potential
 from charon.model.derivatives import Derivatives
-from torch import Tensor, nn
 
 INPUTS = (
     "types",
@@ -47,7 +46,7 @@ class ExportedModel(nn.Module):
         total_charge: Tensor,
         unpaired: Tensor,
         batch: Tensor,
-    ) -> List[Tensor]:
+    ) -> list[Tensor]:
         """Tensors in the order of `OUTPUTS`.
 
         energies [n_local] eV float64, charges [n_local] e, spins [n_local], dE/dedge_vector [n_edges, 3] and

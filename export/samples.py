@@ -1,6 +1,7 @@
 """Small structures on which an exported file is compared with the model that it came from."""
 
 import numpy as np
+
 from charon.state import parity_problem
 from charon.structure import Structure
 
@@ -36,6 +37,5 @@ def verification_samples(elements: list[int], charge_range: tuple[int, int]) -> 
     low, high = charge_range
     sizes = [(1, False), (2, False), (5, False), (12, False), (8, True), (27, True), (64, True)]
     return [
-        sample_structure(elements, n, periodic, (low, high, 0)[k % 3], seed=k)
-        for k, (n, periodic) in enumerate(sizes)
+        sample_structure(elements, n, periodic, (low, high, 0)[k % 3], seed=k) for k, (n, periodic) in enumerate(sizes)
     ]

@@ -8,18 +8,20 @@ from typing import Any
 
 import torch
 from ase.data import chemical_symbols
+
 from charon import __version__
 from charon.batch import collate, make_graph
 from charon.errors import ModelFileError
-from charon.model import Potential, evaluate
-
 from charon.export.golden import TOLERANCE, golden_batch, golden_sample, relative_error
 from charon.export.load import FORMAT, OP_SCHEMA, LoadedModel, load_model
 from charon.export.module import OUTPUTS, script
 from charon.export.samples import verification_samples
+from charon.model import Potential, evaluate
 
 
-def metadata_of(potential: Potential, dtype: torch.dtype, info: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+def metadata_of(
+    potential: Potential, dtype: torch.dtype, info: dict[str, Any], config: dict[str, Any]
+) -> dict[str, Any]:
     """What the file says of itself; `info` holds `charge_range`, `spin_range`, `data_fingerprint`, `metrics`."""
     return {
         "format": FORMAT,
@@ -53,8 +55,8 @@ def export_model(
 ) -> LoadedModel:
     """Writes `potential` to `path` as TorchScript and verifies the file.
 
-    `dtype` is float32 or float64, the potential's own by default; `potential` itself does not change. Energy, forces and
-    stress of the file are compared with the potential's on structures of several sizes. Raises ModelFileError if
+    `dtype` is float32 or float64, the potential's own by default; `potential` itself does not change. Energy, forces
+    and stress of the file are compared with the potential's on structures of several sizes. Raises ModelFileError if
     they differ; the file is then removed.
     """
     path = Path(path)
@@ -103,8 +105,8 @@ def _verify(loaded: LoadedModel, potential: Potential) -> dict[str, float]:
             error = relative_error(getattr(found, name), getattr(expected, name))
             if not error <= TOLERANCE[loaded.dtype]:
                 raise ModelFileError(
-                    f"the exported file differs from the trained model: {name} of the {structure.source} by {error:.1e} "
-                    f"(relative), allowed {TOLERANCE[loaded.dtype]:.0e}; nothing was written"
+                    f"the exported file differs from the trained model: {name} of the {structure.source} by "
+                    f"{error:.1e} (relative), allowed {TOLERANCE[loaded.dtype]:.0e}; nothing was written"
                 )
             worst[name] = max(worst[name], error)
     return worst

@@ -11,6 +11,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk, fcc111
+
 from charon.model import ModelConfig, Potential, Statistics, build_potential
 from charon.structure import Structure
 

@@ -58,20 +58,15 @@ def mean_distribution(
     width: float = BIN,
 ) -> Distribution:
     """Mean over all frames; the error from the scatter of blocks of about `block` frames of a trajectory."""
-    series = [
-        np.array([pair_distribution(atoms, pair, r_max, width) for atoms in frames])
-        for frames in trajectories
-    ]
+    series = [np.array([pair_distribution(atoms, pair, r_max, width) for atoms in frames]) for frames in trajectories]
     edges = bin_edges(r_max, width)
     return Distribution(0.5 * (edges[1:] + edges[:-1]), *block_mean(series, block))
 
 
 def block_mean(series: Sequence[np.ndarray], block: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard error of correlated series, each [n_frames, ...], from blocks of about `block` frames."""
+    """Mean and standard error of correlated series, each [n_frames, ...], by blocks of about `block`."""
     parts = [part for found in series for part in np.array_split(found, max(1, round(len(found) / block)))]
-    return weighted_mean(
-        np.array([part.mean(axis=0) for part in parts]), np.array([len(part) for part in parts])
-    )
+    return weighted_mean(np.array([part.mean(axis=0) for part in parts]), np.array([len(part) for part in parts]))
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +80,7 @@ def weighted_mean(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, 
 
 
 def first_peak(distribution: Distribution, reach: float = 0.25) -> tuple[float, float]:
-    """Position (A) and height of the highest peak, by a parabola through the points within `reach` (A) of it."""
+    """Position (A) and height of the highest peak, by a parabola through the points within `reach` (A)."""
     r, g = distribution.r, distribution.g
     top = r[np.argmax(g)]
     near = np.abs(r - top) <= reach

@@ -17,7 +17,7 @@ GAP = 3.0
 
 
 def scan_figure(result: ScanResult) -> Figure:
-    """Left: both states from one zero, tight binding (line) and model (points). Right: model - tight binding."""
+    """Left: both states from one zero, tight binding (lines) and model (points). Right: their difference."""
     scan, reference, model = result.scan, result.reference, result.model
     figure = Figure(figsize=(9.4, 4.3), layout="constrained")
     names = [state.name for state in scan.states]
@@ -28,9 +28,7 @@ def scan_figure(result: ScanResult) -> Figure:
     panels = [figure.add_subplot(grid[row, 0]) for row in range(2 if broken else 1)]
     for index, name in enumerate(names):
         axis = panels[index if broken else 0]
-        axis.plot(
-            scan.values, reference[name] - zero, color=color(index), linewidth=1.8, label=f"{name}, GFN2-xTB"
-        )
+        axis.plot(scan.values, reference[name] - zero, color=color(index), linewidth=1.8, label=f"{name}, GFN2-xTB")
         style = {"linestyle": "", "marker": "o", "markersize": 4.5, "markerfacecolor": "white"}
         axis.plot(scan.values, model[name] - zero, color=color(index), label=f"{name}, model", **style)
     for axis in panels:
@@ -39,9 +37,7 @@ def scan_figure(result: ScanResult) -> Figure:
         _break(panels)
     else:
         blind = np.mean([reference[name] - zero for name in names], axis=0)
-        panels[0].plot(
-            scan.values, blind, color=SOFT, linewidth=1.2, linestyle="--", label="mean of the states"
-        )
+        panels[0].plot(scan.values, blind, color=SOFT, linewidth=1.2, linestyle="--", label="mean of the states")
     errors = figure.add_subplot(grid[:, 1])
     errors.axhline(0.0, color=INK, linewidth=0.8)
     for index, name in enumerate(names):
@@ -89,10 +85,8 @@ def _label(axis: Axes, horizontal: str, vertical: str) -> None:
     axis.set_ylabel(vertical, fontsize=9, color=SOFT)
 
 
-def distributions_figure(
-    labelled: dict[str, Distribution], simulated: dict[str, dict[str, Distribution]]
-) -> Figure:
-    """A panel for each pair: the labelled dynamics with its error as a band, the parts of the run as lines."""
+def distributions_figure(labelled: dict[str, Distribution], simulated: dict[str, dict[str, Distribution]]) -> Figure:
+    """A panel for each pair: the labelled dynamics with its error as a band, parts of the run as lines."""
     figure, axes = new_figure(10.4, 3.7, len(labelled))
     for axis, (pair, reference) in zip(axes, labelled.items(), strict=True):
         band = (reference.g - 2 * reference.error, reference.g + 2 * reference.error)

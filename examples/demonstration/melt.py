@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from charon import Calculator
 from charon.structure import Structure
+from charon.train.progress import clock
 from demonstration.simulation import (
     loop_seconds,
     read_dump,
@@ -64,9 +65,10 @@ def simulate(model: Path, start: Structure, folder: Path, budget: float, console
     seconds = step_seconds(read_thermo(trial)[0])
     steps = plan_steps(seconds, budget)
     n_ions = start.n_atoms * REPLICAS**3
+    speed = 1e6 * seconds / n_ions
     console.print(
-        f"{n_ions} ions: {1e6 * seconds / n_ions:.0f} µs per ion and step on two ranks; {steps} steps NVT and "
-        f"{steps} steps NVE of 2 fs take about {2 * steps * seconds / 60:.1f} minutes",
+        f"{n_ions} ions, {speed:.0f} µs per ion and step: {steps} steps of 2 fs in NVT and {steps} in NVE "
+        f"take about {clock(2 * steps * seconds / 60)} minutes",
         highlight=False,
     )
     with _bar(console) as bar:

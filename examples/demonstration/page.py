@@ -23,7 +23,7 @@ class Results:
     Args:
         lines: the summary.
         runs: run directories by name, `clusters` and `salt`.
-        scans: each with its curves by tight binding and by the model.
+        scans: molecules in two states.
         salt: the simulation beside the labelled dynamics.
         agreements: one configuration evaluated in several ways.
         speed: seconds of the simulation, microseconds per ion and step.
@@ -45,14 +45,17 @@ def write_page(results: Results, folder: Path) -> Path:
     figures.mkdir(exist_ok=True)
     page = Page(
         "Charon: the demonstration",
-        "Two small models, trained in a few minutes: molecules in several charge and spin states, and molten salt.",
+        "Two small models, trained in a few minutes: molecules in several states, and molten salt.",
     )
     page.section("Summary")
-    page.table(["", "", "result"], [[line.topic, line.what, line.value] for line in results.lines])
+    add_summary(page, results.lines)
+    page.section("One molecule, two states")
     add_states(page, results.scans, figures)
+    page.section("Molten salt in LAMMPS")
     add_simulation(page, results, figures)
-    add_agreement(page, results)
-    for name, title in (("clusters", "Molecules and clusters: test set"), ("salt", "Molten salt: test set")):
+    page.section("One energy in LAMMPS and ASE")
+    add_agreement(page, results.agreements)
+    for name, title in (("clusters", "Test set: molecules and clusters"), ("salt", "Test set: molten salt")):
         page.section(title)
         add_test_set(page, results.runs[name])
     page.section("Learning curves")
@@ -64,14 +67,21 @@ def write_page(results: Results, folder: Path) -> Path:
     return page.write(folder / "report.html")
 
 
+def add_summary(page: Page, lines: Sequence[Line]) -> None:
+    """The results, a table per topic."""
+    for topic in dict.fromkeys(line.topic for line in lines):
+        rows = [[line.what, line.value] for line in lines if line.topic == topic]
+        page.table([topic, ""], rows)
+
+
 def add_states(page: Page, scans: Sequence[ScanResult], figures: Path) -> None:
     """The scans of molecules in two states."""
-    page.section("One molecule, two states")
     page.text(
-        "The same nuclei in two states have two energies. One model gives both: total charge and number of "
-        "unpaired electrons enter as constraints on the sums of atomic charges and spins. The geometries are "
-        "not in the training set. A model that is not told the state has one curve for both; where both states "
-        "are as frequent in its data, the best that it can do is their mean."
+        "The same nuclei in two states have two energies. One model gives both: the total charge and the "
+        "number of unpaired electrons enter as constraints on the sums of atomic charges and spins. Lines "
+        "are the method that labelled the data, points the model; these geometries are not among its data. A "
+        "model that is not told the state has one curve for both; the mean of the states, dashed, is the "
+        "best it could do where both are as frequent in its data."
     )
     for result in scans:
         keep(page, figures / f"scan_{result.scan.name}.png", scan_figure(result))
@@ -79,62 +89,65 @@ def add_states(page: Page, scans: Sequence[ScanResult], figures: Path) -> None:
 
 def add_simulation(page: Page, results: Results, figures: Path) -> None:
     """The molten salt: distributions, course, numbers."""
-    salt = results.salt
+    salt, (seconds, per_ion) = results.salt, results.speed
     steps = len(salt.runs[0]["Step"]) - 1
-    page.section("Molten salt in LAMMPS")
     page.text(
-        f"NaCl at {TEMPERATURE} K and 1.65 g/cm³: {salt.n_ions} ions, {REPLICAS} x {REPLICAS} x {REPLICAS} copies "
-        f"of a labelled cell of {salt.n_ions // REPLICAS**3}, on two MPI ranks. {steps} steps of 2 fs with a "
-        f"thermostat, {steps} without: {results.speed[0]:.0f} s, {results.speed[1]:.0f} µs of wall time per ion "
-        f"and step. The distributions are means over the second half of each part; the grey band is two standard "
-        f"errors of the labelled dynamics ({salt.frames} frames of 64 ions, in blocks of 0.3 ps), to half its cell."
+        f"NaCl at {TEMPERATURE} K and 1.65 g/cm³: {salt.n_ions} ions, {REPLICAS} x {REPLICAS} x {REPLICAS} "
+        f"copies of a labelled cell of {salt.n_ions // REPLICAS**3}, on two MPI ranks; {steps} steps of 2 fs "
+        f"with a thermostat and {steps} without took {seconds:.0f} s, {per_ion:.0f} µs per ion and step. "
+        "The distributions are means over the second half of each part. The grey band is two standard "
+        f"errors of the labelled dynamics ({salt.frames} frames of three trajectories, in blocks of 0.3 ps); "
+        "it ends at half the labelled cell."
     )
     curves = {"NVT": salt.nvt, "NVE": salt.nve}
     keep(page, figures / "distributions.png", distributions_figure(salt.labelled, curves))
-    rows = [
-        [pair, *first_peak(salt.labelled[pair]), *first_peak(salt.nvt[pair]), *first_peak(salt.nve[pair])]
-        for pair in salt.labelled
-    ]
-    kinds = [f"{where}, {what}" for where in ("labelled", "NVT", "NVE") for what in ("r / Å", "height")]
-    page.table(["pair", *kinds], rows, caption="First peak of g(r)")
+    parts = {"labelled": salt.labelled, **curves}
+    rows = [[pair, *(x for part in parts.values() for x in first_peak(part[pair]))] for pair in salt.labelled]
+    headings = [f"{part}: {what}" for part in parts for what in ("r [Å]", "height")]
+    page.table(["pair", *headings], rows, caption="First peak of g(r)")
     course = course_figure(salt.runs, salt.n_ions, TEMPERATURE, salt.labelled_pressure)
     keep(page, figures / "course.png", course)
-    drift = salt.drift
+    page.text(about_drift(salt))
     page.text(
-        f"Total energy in NVE, model in float32: drift {drift.slope:+.3g} ± {drift.error:.1g} meV/atom/ps "
-        f"({1e3 * drift.slope:+.3g} meV/atom/ns if it went on so), {drift.scatter:.2g} meV/atom of scatter about the "
-        f"line. Over {salt.runs[1]['Time'][-1] - salt.runs[1]['Time'][0]:.2f} ps the slope also holds slow swings of "
-        "the integrator's error, so it is an upper bound rather than a rate. "
-        f"Mean charge of Na: {salt.model_charge:+.3f} e in the simulation, {salt.labelled_charge:+.3f} e labelled."
+        f"Mean charge of Na: {salt.model_charge:+.3f} e in the simulation, {salt.labelled_charge:+.3f} e in "
+        "the labelled structures."
     )
 
 
-def add_agreement(page: Page, results: Results) -> None:
+def about_drift(salt: Salt) -> str:
+    """The drift in words, with the length over which it was measured."""
+    drift, time = salt.drift, salt.runs[1]["Time"]
+    return (
+        f"Total energy without thermostat, model in float32: {drift.slope:+.3g} ± {drift.error:.1g} "
+        f"meV/atom/ps by a straight line over {time[-1] - time[0]:.2f} ps, {1e3 * drift.slope:+.3g} "
+        f"meV/atom/ns if it went on so; {drift.scatter:.2g} meV/atom of scatter about the line. "
+        "In so short a time slow swings of the integrator's error look like a slope too."
+    )
+
+
+def add_agreement(page: Page, agreements: Sequence[Agreement]) -> None:
     """One configuration by LAMMPS and by ASE."""
-    page.section("One energy in LAMMPS and ASE")
     page.text(
-        "The last configuration of the simulation, evaluated in LAMMPS on two ranks and on one, and by the ASE "
-        "calculator; first with the file that was run, then with the same weights exported in float64."
+        "The last configuration of the simulation, evaluated in LAMMPS on two ranks and on one and by the "
+        "ASE calculator: first with the file that was run, then with the same weights exported in float64."
     )
-    rows: list[list[object]] = [
+    headings = ["compared", "precision", "energy [eV]", "difference [eV]", "largest of forces [eV/Å]"]
+    rows = [
         [a.what, a.dtype, f"{a.energy:.6f}", f"{a.energy_difference:+.1e}", f"{a.force_difference:.1e}"]
-        for a in results.agreements
+        for a in agreements
     ]
-    page.table(
-        ["compared", "precision", "energy [eV]", "difference [eV]", "largest difference of forces [eV/Å]"],
-        rows,
-    )
+    page.table(headings, rows)
 
 
 def add_test_set(page: Page, run: RunDirectory) -> None:
     """Errors of each system and parity of each property on the test set of a run, as its report has them."""
-    add_errors(page, run.read_evaluation()[0]["test"])
     names = [prop.name.replace(" ", "_") for prop in PROPERTIES]
     with page.columns():
         for path in _existing(run, "parity_test", names):
             page.figure(path, width="28rem")
     for path in _existing(run, "systems_test", names):
         page.figure(path, summary=f"{path.stem.removeprefix('systems_test_').replace('_', ' ')}: each system")
+    add_errors(page, run.read_evaluation()[0]["test"])
 
 
 def _existing(run: RunDirectory, kind: str, names: Sequence[str]) -> list[Path]:
@@ -145,10 +158,11 @@ def _existing(run: RunDirectory, kind: str, names: Sequence[str]) -> list[Path]:
 def add_commands(page: Page, results: Results) -> None:
     """Commands, configurations, and what the export has verified."""
     page.code(
-        "charon train examples/clusters.yaml training.threads=1\n"
-        "charon train examples/salt.yaml training.threads=1\n"
-        "charon export RUN -o model.pt\n"
-        "mpiexec -n 2 lmp -in examples/lammps/salt.in -var model salt.pt -var data start.data"
+        "charon train examples/clusters.yaml training.threads=1 --run-dir demo/clusters\n"
+        "charon train examples/salt.yaml training.threads=1 --run-dir demo/salt\n"
+        "charon export demo/clusters -o demo/clusters.pt\n"
+        "charon export demo/salt -o demo/salt.pt\n"
+        "mpiexec -n 2 lmp -in examples/lammps/salt.in -var model demo/salt.pt -var data demo/melt/start.data"
     )
     page.code("\n".join(results.exported))
     for name, run in results.runs.items():

@@ -1,4 +1,4 @@
-"""What the molten salt says: pair distributions, pressure, charges and drift, beside the labelled dynamics."""
+"""What the molten salt says: pair distributions, pressure, charges, drift, beside the labelled dynamics."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +59,7 @@ class Salt:
 
 
 def labelled_trajectories(config: DataConfig) -> list[list[Structure]]:
-    """The structures of each file at the condition that is simulated: each file is a trajectory of its own."""
+    """The structures of each file at the simulated condition: each file is a trajectory of its own."""
     files = [config.train, config.validation, config.test]
     sets = [read_structures(paths) for paths in files if not isinstance(paths, float) and paths]
     return [[s for s in structures if s.system == SYSTEM] for structures in sets]

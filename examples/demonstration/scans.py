@@ -71,12 +71,9 @@ Curves = dict[str, np.ndarray]
 
 
 def reference_curves(scan: Scan) -> Curves:
-    """Energies [n_points] (eV) of each state by tight binding, as the data were labelled; NaN if unconverged."""
+    """Energies [n_points] (eV) of each state by tight binding, as in the data; NaN where unconverged."""
     engine = TbliteEngine(METHOD, spin_polarized=True)
-    return {
-        state.name: np.array([_labelled(engine, scan, state, v) for v in scan.values])
-        for state in scan.states
-    }
+    return {state.name: np.array([_labelled(engine, scan, state, v) for v in scan.values]) for state in scan.states}
 
 
 def _labelled(engine: TbliteEngine, scan: Scan, state: State, value: float) -> float:

@@ -94,7 +94,7 @@ def _is_number(word: str) -> bool:
 
 
 def read_dump(path: Path) -> list[Atoms]:
-    """Frames of a dump of NaCl, atoms in the order of their numbers; forces in a calculator, `q` as charges."""
+    """Frames of a dump of NaCl, atoms in the order of their numbers; `q` becomes the initial charges."""
     frames = ase.io.read(path, index=":", format="lammps-dump-text", specorder=ELEMENTS)
     return list(frames)
 

@@ -104,9 +104,10 @@ def lines_of_salt(salt: Salt, speed: tuple[float, float], agreements: Sequence[A
     drift = salt.drift
     lines.append(Line(topic, "NVE drift, float32", f"{drift.slope:+.2g} ± {drift.error:.1g} meV/atom/ps"))
     lines.append(Line(topic, "speed, two ranks", f"{speed[1]:.0f} µs per ion and step"))
-    for agreement in agreements:
-        text = f"{abs(agreement.energy_difference / agreement.energy):.1e} relative, forces {agreement.force_difference:.1e} eV/Å"
-        lines.append(Line("same energy", f"{agreement.what}, {agreement.dtype}", text))
+    for found in agreements:
+        relative = abs(found.energy_difference / found.energy)
+        text = f"energy {relative:.0e} relative, forces {found.force_difference:.0e} eV/Å"
+        lines.append(Line("same energy", f"{found.what}, {found.dtype}", text))
     return lines
 
 

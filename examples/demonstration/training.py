@@ -44,6 +44,7 @@ class Training:
         """The configuration with its overrides."""
         return load_config(self.path, self.overrides)
 
+    @cached_property
     def inputs(self) -> list[str | Path]:
         """All that the trained weights depend on, apart from the installed libraries."""
         import charon
@@ -97,7 +98,7 @@ def look(training: Training, running: bool) -> Look:
 
 
 def progress(row: dict[str, float], config: Config) -> float:
-    """Fraction of a training that is done at a row of metrics.csv: by epochs, or by time if that is shorter."""
+    """Fraction of a training that is done at a row of metrics.csv: by epochs or by time, what ends first."""
     done = row["epoch"] / config.training.epochs
     if config.training.max_minutes is not None:
         done = max(done, row["minutes"] / config.training.max_minutes)

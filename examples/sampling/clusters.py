@@ -154,9 +154,7 @@ def scanned(state: State, scan: Scan, split: str) -> list[Atoms]:
     return frames
 
 
-def _trajectories(
-    state: State, split: str, temperature: int, start: Atoms, wanted: int, part: Path
-) -> list[Atoms]:
+def _trajectories(state: State, split: str, temperature: int, start: Atoms, wanted: int, part: Path) -> list[Atoms]:
     """Geometries of as many trajectories as it takes; a new one begins where a molecule broke."""
     frames: list[Atoms] = []
     for attempt in range(ATTEMPTS):

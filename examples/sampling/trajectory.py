@@ -29,9 +29,7 @@ def tight_binding(method: str, charge: int = 0, spin: int = 1, accuracy: float =
 def langevin(atoms: Atoms, temperature: float, step: float, friction: float, seed: int) -> Langevin:
     """Langevin dynamics at `temperature` (K) with steps of `step` (fs)."""
     generator = np.random.default_rng(seed)
-    return Langevin(
-        atoms, step * units.fs, temperature_K=temperature, friction=friction, rng=generator, fixcm=False
-    )
+    return Langevin(atoms, step * units.fs, temperature_K=temperature, friction=friction, rng=generator, fixcm=False)
 
 
 def heat(atoms: Atoms, temperature: float, seed: int) -> None:

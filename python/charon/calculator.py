@@ -96,8 +96,7 @@ class Calculator(AseCalculator):
         for name, own, found in (("charge", self.charge, charge), ("spin", self.spin, spin)):
             if own is not None and found is not None and own != found:
                 raise StateError(
-                    f"{source}: the calculator was given {name}={own}, atoms.info says {found}. "
-                    "Keep one of them."
+                    f"{source}: the calculator was given {name}={own}, atoms.info says {found}. Keep one of them."
                 )
             if own is None and found is None:
                 raise StateError(

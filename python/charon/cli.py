@@ -81,17 +81,11 @@ def _command(
 
 
 def _add_label(commands: argparse._SubParsersAction) -> None:
-    parser = _command(
-        commands, "label", _label, "Label structures with energy, forces, charges ... by an engine."
-    )
+    parser = _command(commands, "label", _label, "Label structures with energy, forces, charges ... by an engine.")
     parser.add_argument("source", type=Path, metavar="IN", help="structures, any file that ASE reads")
-    parser.add_argument(
-        "target", type=Path, metavar="OUT", help="labelled extended XYZ; continued if it exists"
-    )
+    parser.add_argument("target", type=Path, metavar="OUT", help="labelled extended XYZ; continued if it exists")
     parser.add_argument("--engine", default="tblite", choices=["tblite"], help="default: %(default)s")
-    parser.add_argument(
-        "--method", default="GFN1-xTB", choices=["GFN1-xTB", "GFN2-xTB"], help="default: %(default)s"
-    )
+    parser.add_argument("--method", default="GFN1-xTB", choices=["GFN1-xTB", "GFN2-xTB"], help="default: %(default)s")
     parser.add_argument("--charge", type=int, help="total charge in e, for frames that do not say it")
     parser.add_argument("--spin", type=int, help="multiplicity 2S+1, for frames that do not say it")
     parser.add_argument("--electronic-temperature", type=float, default=300.0, help="K, default: %(default)s")
@@ -120,21 +114,15 @@ def _label(options: argparse.Namespace) -> None:
 def _add_train(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, "train", _train, "Train a model; writes a run directory.")
     parser.add_argument("config", type=Path, help="YAML file")
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="e.g. training.epochs=50 model.cutoff=5"
-    )
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. training.epochs=50 model.cutoff=5")
     parser.add_argument("--run-dir", type=Path, help="default: runs/<config name>-<number>")
-    parser.add_argument(
-        "--blind", action="store_true", help="withhold charge and spin: model.electronic=none"
-    )
+    parser.add_argument("--blind", action="store_true", help="withhold charge and spin: model.electronic=none")
 
 
 def _train(options: argparse.Namespace) -> int:
     from charon.train import train_from_file
 
-    outcome = train_from_file(
-        options.config, options.overrides, run_directory=options.run_dir, blind=options.blind
-    )
+    outcome = train_from_file(options.config, options.overrides, run_directory=options.run_dir, blind=options.blind)
     return EXIT_INTERRUPTED if outcome.interrupted else 0
 
 

@@ -39,9 +39,7 @@ class Predictor:
         """Of a potential, in the dtype of its weights."""
         dtype = next(potential.parameters()).dtype
         electronic = potential.config.electronic != "none"
-        return cls(
-            lambda batch: evaluate(potential, batch), potential.elements, potential.cutoff, dtype, electronic
-        )
+        return cls(lambda batch: evaluate(potential, batch), potential.elements, potential.cutoff, dtype, electronic)
 
 
 def plain_or_terminal() -> Console:
@@ -91,9 +89,7 @@ def split_prediction(prediction: Prediction, batch: Batch, electronic: bool = Tr
     per_atom = {"forces": prediction.forces}
     if electronic:
         per_atom |= {"charges": prediction.charges, "spins": prediction.spins}
-    parts = {
-        name: np.split(value.detach().numpy(), np.cumsum(atoms)[:-1]) for name, value in per_atom.items()
-    }
+    parts = {name: np.split(value.detach().numpy(), np.cumsum(atoms)[:-1]) for name, value in per_atom.items()}
     stress, dipole = prediction.stress.detach().numpy(), prediction.dipole.detach().numpy()
     found: list[Arrays] = []
     for i, pbc in enumerate(batch.pbc.numpy()):
@@ -106,9 +102,7 @@ def split_prediction(prediction: Prediction, batch: Batch, electronic: bool = Tr
     return found
 
 
-def write_predictions(
-    path: str | Path, structures: Sequence[Structure], predictions: Sequence[Arrays]
-) -> None:
+def write_predictions(path: str | Path, structures: Sequence[Structure], predictions: Sequence[Arrays]) -> None:
     """Extended XYZ with reference labels, `pred_<label>`, and `source`: the file and frame of origin."""
     frames: list[Atoms] = []
     for structure, prediction in zip(structures, predictions, strict=True):
@@ -152,9 +146,7 @@ def evaluate_file(
     predictor = load_predictor(model)
     structures = read_structures(data, default_charge=charge, default_spin=spin)
     if not any(structure.labels for structure in structures):
-        raise DataError(
-            f"{data}: no frame has a label to compare with; expected energy, forces, stress, charges ..."
-        )
+        raise DataError(f"{data}: no frame has a label to compare with; expected energy, forces, stress, charges ...")
     with console.status(f"{len(structures)} structures"):
         predictions = predict(predictor, structures, batch_size)
     rows = error_table(structures, predictions)

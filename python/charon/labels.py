@@ -60,9 +60,7 @@ def calculator_results(atoms: Atoms) -> dict[str, Any]:
     return {key: value for key, value in calculator.results.items() if value is not None}
 
 
-def find_labels(
-    atoms: Atoms, source: str, keys: Mapping[str, str] | None = None
-) -> dict[str, tuple[str, Any]]:
+def find_labels(atoms: Atoms, source: str, keys: Mapping[str, str] | None = None) -> dict[str, tuple[str, Any]]:
     """Key and raw value of each label: the one named, or REF_* first, then plain, then calculator results.
 
     Raises:
@@ -139,9 +137,7 @@ def check_label(label: str, key: str, value: Any, n_atoms: int, source: str) -> 
     elif array.size == np.prod(shape) and _without_ones(array.shape) == _without_ones(shape):
         array = array.reshape(shape)
     if array.shape != shape:
-        raise DataError(
-            f"{source}: key {key!r} ({label}) must have shape {list(shape)}, found {list(array.shape)}."
-        )
+        raise DataError(f"{source}: key {key!r} ({label}) must have shape {list(shape)}, found {list(array.shape)}.")
     if not np.isfinite(array).all():
         raise DataError(f"{source}: key {key!r} ({label}) has values that are NaN or infinite.")
     return array

@@ -59,9 +59,7 @@ def residuals(
     return reference * factor, np.asarray(prediction[prop.label], dtype=np.float64).reshape(-1) * factor
 
 
-def error_table(
-    structures: Sequence[Structure], predictions: Sequence[Mapping[str, np.ndarray]]
-) -> list[ErrorRow]:
+def error_table(structures: Sequence[Structure], predictions: Sequence[Mapping[str, np.ndarray]]) -> list[ErrorRow]:
     """Errors per property, of all frames and of each system; `predictions` has a mapping per structure."""
     rows: list[ErrorRow] = []
     systems = sorted({structure.system for structure in structures})

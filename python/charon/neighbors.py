@@ -91,9 +91,7 @@ def periodic_box(cell: np.ndarray, pbc: np.ndarray) -> np.ndarray:
     return box
 
 
-def wrap(
-    positions: np.ndarray, box: np.ndarray, pbc: np.ndarray, cutoff: float
-) -> tuple[np.ndarray, np.ndarray]:
+def wrap(positions: np.ndarray, box: np.ndarray, pbc: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
     """Move atoms into the box where it is periodic, and together where it is open.
 
     Two atoms that a gap wider than two cutoffs separates in an open direction are no neighbors, nor after the
@@ -115,9 +113,7 @@ def wrap(
     return fractional @ box, image
 
 
-def enclose(
-    positions: np.ndarray, box: np.ndarray, pbc: np.ndarray, cutoff: float
-) -> tuple[np.ndarray, np.ndarray]:
+def enclose(positions: np.ndarray, box: np.ndarray, pbc: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
     """Stretch the open directions of the box so that all atoms lie inside: box [3, 3] and its origin [3]."""
     fractional = positions @ np.linalg.inv(box)  # [n_atoms, 3]; in A where open
     low = np.where(pbc, 0.0, fractional.min(axis=0) - cutoff)

@@ -45,11 +45,7 @@ class RunDirectory:
         Raises ConfigError if `path` holds something already.
         """
         if path is None:
-            taken = [
-                int(tail)
-                for p in Path("runs").glob(f"{name}-*")
-                if (tail := p.name[len(name) + 1 :]).isdigit()
-            ]
+            taken = [int(tail) for p in Path("runs").glob(f"{name}-*") if (tail := p.name[len(name) + 1 :]).isdigit()]
             path = Path("runs") / f"{name}-{max(taken, default=0) + 1}"
         run = cls(path)
         if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
@@ -80,9 +76,7 @@ class RunDirectory:
             writer = csv.DictWriter(file, list(row))
             if new:
                 writer.writeheader()
-            writer.writerow(
-                {key: f"{value:.8g}" if isinstance(value, float) else value for key, value in row.items()}
-            )
+            writer.writerow({key: f"{value:.8g}" if isinstance(value, float) else value for key, value in row.items()})
 
     def read_metrics(self) -> list[dict[str, float]]:
         """Rows of metrics.csv; empty before the first validation."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from charon.model.repulsion import Repulsion
 
 DISTANCES = (0.2, 0.5, 1.0, 1.7)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+
 from charon.batch import Batch, collate, make_graph
 from charon.model import ModelConfig, Potential, Prediction, Statistics, build_potential, evaluate
 from charon.structure import Structure

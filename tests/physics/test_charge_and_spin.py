@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from charon.model import Potential
 from charon.structure import Structure
 
@@ -93,7 +94,11 @@ def test_free_charges_couple_far_molecules(predict, structures):
 
 def test_isolated_atoms_and_empty_systems(potential, predict, structures):
     atom = changed(
-        structures["Ag3+"], numbers=np.array([47]), positions=np.zeros((1, 3)), total_charge=1, spin_multiplicity=1
+        structures["Ag3+"],
+        numbers=np.array([47]),
+        positions=np.zeros((1, 3)),
+        total_charge=1,
+        spin_multiplicity=1,
     )
     far = together(changed(atom, total_charge=0, spin_multiplicity=2), atom, 40.0)
     for structure in (atom, far):
@@ -107,7 +112,9 @@ def test_isolated_atoms_and_empty_systems(potential, predict, structures):
 def test_repulsion_wins_at_short_range(potential, predict, structures):
     def dimer(distance: float) -> Structure:
         return changed(
-            structures["Ag3+"], numbers=np.array([11, 17]), positions=np.array([[0.0, 0, 0], [0, 0, distance]]),
+            structures["Ag3+"],
+            numbers=np.array([11, 17]),
+            positions=np.array([[0.0, 0, 0], [0, 0, distance]]),
             total_charge=0,
         )
 

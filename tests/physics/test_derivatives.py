@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from charon.structure import Structure
 
 from .conftest import changed
@@ -89,6 +90,7 @@ def test_energy_forces_and_charges_end_smoothly_at_the_cutoff(potential, predict
 def test_training_gradients_of_forces(potential, predict, structures):
     """The gradient of a loss on forces with respect to weights, by differences of that loss."""
     import torch
+
     from charon.model import evaluate
 
     from .conftest import batch_of

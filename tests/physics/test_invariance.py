@@ -19,9 +19,7 @@ def test_rotation(potential, predict, structures, system):
     structure = structures[system]
     turn = Rotation.random(rng=4).as_matrix()
     before = predict(potential, structure)
-    after = predict(
-        potential, changed(structure, positions=structure.positions @ turn.T, cell=structure.cell @ turn.T)
-    )
+    after = predict(potential, changed(structure, positions=structure.positions @ turn.T, cell=structure.cell @ turn.T))
     assert same(after.energy, before.energy.detach())
     assert same(after.forces, before.forces.detach().numpy() @ turn.T)
     assert same(after.stress, turn @ before.stress.detach().numpy() @ turn.T)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from charon.batch import collate, make_graph, make_graphs
 from charon.errors import DataError
 

@@ -6,6 +6,7 @@ from ase import Atoms, units
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces
 from ase.md.verlet import VelocityVerlet
+
 from charon import Calculator
 from charon.batch import collate, make_graphs
 from charon.errors import DataError, ModelFileError, StateError
@@ -37,9 +38,7 @@ def test_equal_to_a_batch_of_all(system, model, atoms_of):
     np.testing.assert_allclose(atoms.get_forces(), prediction.forces[rows].detach(), **tolerance)
     np.testing.assert_allclose(atoms.get_charges(), prediction.charges[rows].detach(), **tolerance)
     np.testing.assert_allclose(atoms.get_magnetic_moments(), prediction.spins[rows].detach(), **tolerance)
-    np.testing.assert_allclose(
-        atoms.get_potential_energies(), prediction.energies[rows].detach(), **tolerance
-    )
+    np.testing.assert_allclose(atoms.get_potential_energies(), prediction.energies[rows].detach(), **tolerance)
     assert atoms.get_charges().sum() == pytest.approx(atoms.info["charge"], abs=1e-12)
     assert atoms.get_magnetic_moments().sum() == pytest.approx(atoms.info["spin"] - 1, abs=1e-12)
 
@@ -74,9 +73,7 @@ def test_stress_is_the_derivative_by_strain(model, atoms_of):
 def fluctuation(atoms: Atoms, timestep: float) -> float:
     """Largest change of the total energy in 10 fs of dynamics without a thermostat, in eV."""
     random = np.random.default_rng(1)
-    atoms.set_momenta(
-        random.normal(size=(len(atoms), 3)) * np.sqrt(atoms.get_masses() * units.kB * 100)[:, None]
-    )
+    atoms.set_momenta(random.normal(size=(len(atoms), 3)) * np.sqrt(atoms.get_masses() * units.kB * 100)[:, None])
     total = []
     dynamics = VelocityVerlet(atoms, timestep=timestep * units.fs)
     dynamics.attach(lambda: total.append(atoms.get_total_energy()))
@@ -204,9 +201,7 @@ def test_states_that_are_refused(model, atoms_of, given, info, message):
 
 
 def test_constructor_refuses_what_is_no_state(model):
-    with pytest.raises(
-        StateError, match=r"Calculator: the spin multiplicity must be an integer >= 1, found 0"
-    ):
+    with pytest.raises(StateError, match=r"Calculator: the spin multiplicity must be an integer >= 1, found 0"):
         Calculator(model, charge=0, spin=0)
     with pytest.raises(StateError, match=r"Calculator: info\['charge'\] .* must be one integer, found 0.5"):
         Calculator(model, charge=0.5)
@@ -237,9 +232,7 @@ def test_odd_cell_warns(model, atoms_of):
 def test_atoms_that_are_refused(model, atoms_of):
     atoms = Atoms("OH2", positions=atoms_of("CH2 singlet").positions)
     atoms.calc = Calculator(model, charge=0, spin=1)
-    with pytest.raises(
-        DataError, match="Atoms H2O: the model does not know O; its elements are H, C, Na, Cl, Ag"
-    ):
+    with pytest.raises(DataError, match="Atoms H2O: the model does not know O; its elements are H, C, Na, Cl, Ag"):
         atoms.get_potential_energy()
     atoms = atoms_of("CH2 singlet")
     atoms.positions[1] = np.nan

@@ -82,10 +82,7 @@ class Done:
 @pytest.mark.parametrize(("outcome", "code"), [(Done, 0), (Stopped, 130)])
 def test_train_passes_overrides(monkeypatch, outcome, code):
     calls = record(monkeypatch, "charon.train.train_from_file", outcome)
-    assert (
-        cli.main(["train", "c.yaml", "training.epochs=3", "model.cutoff=4", "--blind", "--run-dir", "r"])
-        == code
-    )
+    assert cli.main(["train", "c.yaml", "training.epochs=3", "model.cutoff=4", "--blind", "--run-dir", "r"]) == code
     (config, overrides), options = calls[0]
     assert config.name == "c.yaml" and overrides == ["training.epochs=3", "model.cutoff=4"]
     assert options["blind"] and options["run_directory"].name == "r"

@@ -29,9 +29,7 @@ def exact(batch) -> Prediction:
     n, systems = batch.types.size(0), batch.n_systems
     shapes = {"energy": (systems,), "forces": (n, 3), "stress": (systems, 3, 3)}
     shapes |= {"charges": (n,), "spins": (n,), "dipole": (systems, 3)}
-    found = {
-        k: batch.labels.get(k, torch.zeros(shape, dtype=torch.float64)).clone() for k, shape in shapes.items()
-    }
+    found = {k: batch.labels.get(k, torch.zeros(shape, dtype=torch.float64)).clone() for k, shape in shapes.items()}
     zeros = torch.zeros((systems, 2), dtype=torch.float64)
     return Prediction(energies=torch.zeros(n, dtype=torch.float64), leftover=zeros, **found)
 
@@ -79,9 +77,7 @@ def test_terms_see_only_frames_with_the_label(sets):
     terms = Loss(LossConfig(), Scales()).terms(prediction, batch)
     assert float(terms["forces"]) == 0.0 and float(terms["charges"]) == 0.0
     prediction.forces[0] += torch.tensor([0.3, 0.0, 0.0], dtype=torch.float64)
-    assert math.isclose(
-        float(Loss(LossConfig(), Scales()).terms(prediction, batch)["forces"]), 0.09 / 9, rel_tol=1e-9
-    )
+    assert math.isclose(float(Loss(LossConfig(), Scales()).terms(prediction, batch)["forces"]), 0.09 / 9, rel_tol=1e-9)
 
 
 def test_dipole_of_molecules_only(sets):
@@ -92,9 +88,7 @@ def test_dipole_of_molecules_only(sets):
     prediction.dipole[1] += 5.0
     assert float(Loss(LossConfig(), Scales()).terms(prediction, batch)["dipole"]) == 0.0
     prediction.dipole[0, 2] += 0.6
-    assert math.isclose(
-        float(Loss(LossConfig(), Scales()).terms(prediction, batch)["dipole"]), 0.12, rel_tol=1e-9
-    )
+    assert math.isclose(float(Loss(LossConfig(), Scales()).terms(prediction, batch)["dipole"]), 0.12, rel_tol=1e-9)
 
 
 def test_leftover_term(batch):

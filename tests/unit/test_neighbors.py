@@ -5,9 +5,10 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.neighborlist import primitive_neighbor_list
+from scipy.spatial.transform import Rotation
+
 from charon.errors import DataError
 from charon.neighbors import edge_vectors, neighbor_list
-from scipy.spatial.transform import Rotation
 
 
 def rattled(atoms: Atoms) -> Atoms:
@@ -47,9 +48,7 @@ def slab_oblique_open() -> Atoms:
     """Periodic along the second and third vector; the open first vector leans on them."""
     atoms = slab_without_normal()
     normal = np.array([1.0, 2.0, 0.5])
-    return Atoms(
-        atoms.symbols, positions=atoms.positions, pbc=[False, True, True], cell=[normal, *atoms.cell[:2]]
-    )
+    return Atoms(atoms.symbols, positions=atoms.positions, pbc=[False, True, True], cell=[normal, *atoms.cell[:2]])
 
 
 def wire() -> Atoms:
@@ -61,9 +60,7 @@ SYSTEMS = {
     "collinear": lambda: Atoms("C10", positions=[[0, 0, 1.3 * k] for k in range(10)]),
     "coplanar": lambda: molecule("C6H6"),
     "molecule": lambda: rattled(molecule("CH3CH2OH")),
-    "molecule in a box that is not periodic": lambda: rattled(
-        Atoms(molecule("CH3CH2OH"), cell=[3, 3, 3], pbc=False)
-    ),
+    "molecule in a box that is not periodic": lambda: rattled(Atoms(molecule("CH3CH2OH"), cell=[3, 3, 3], pbc=False)),
     "one atom per cell": lambda: bulk("Cu"),
     "rocksalt": lambda: rattled(bulk("NaCl", "rocksalt", a=5.64, cubic=True)),
     "triclinic": triclinic,
@@ -109,9 +106,7 @@ def test_full_and_sorted(system):
     same_center = np.diff(edge_index[0]) == 0
     assert (np.diff(edge_index[1])[same_center] >= 0).all()
     vector = edge_vectors(atoms.positions, edge_index, edge_shift)
-    np.testing.assert_allclose(
-        rows(*edge_index, vector), rows(edge_index[1], edge_index[0], -vector), atol=2e-6
-    )
+    np.testing.assert_allclose(rows(*edge_index, vector), rows(edge_index[1], edge_index[0], -vector), atol=2e-6)
 
 
 def test_shifts_are_cell_vectors():
@@ -125,9 +120,7 @@ def test_moving_an_atom_by_a_cell_vector_keeps_the_edge_vectors():
     atoms, moved = triclinic(), outside()
     cell = np.asarray(atoms.cell)
     lists = [neighbor_list(a.positions, cell, a.pbc, 6.0) for a in (atoms, moved)]
-    first, second = (
-        rows(*e, edge_vectors(a.positions, e, s)) for a, (e, s) in zip((atoms, moved), lists, strict=True)
-    )
+    first, second = (rows(*e, edge_vectors(a.positions, e, s)) for a, (e, s) in zip((atoms, moved), lists, strict=True))
     np.testing.assert_allclose(first, second, atol=2e-6)
 
 

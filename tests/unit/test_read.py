@@ -11,6 +11,7 @@ import pytest
 from ase import units
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
+
 from charon.data import fingerprint, labels_present, read_structures, require_labels, write_structures
 from charon.errors import ConfigError, DataError, StateError
 
@@ -124,9 +125,7 @@ def test_units(write):
 def test_named_key(write):
     path = write(HYDROGEN.replace("energy=", "e_dft="))
     assert read_structures(path, keys={"energy": "e_dft"})[0].labels["energy"] == -31.7
-    with pytest.raises(
-        DataError, match="set.xyz, frame 0: the key 'e' named for energy is absent.*e_dft, forces"
-    ):
+    with pytest.raises(DataError, match="set.xyz, frame 0: the key 'e' named for energy is absent.*e_dft, forces"):
         read_structures(path, keys={"energy": "e"})
 
 
@@ -203,9 +202,7 @@ def test_files_that_cannot_be_read(tmp_path, write):
 def test_mixed_states(write):
     without = HYDROGEN.replace("charge=0 spin=1 ", "")
     path = write(HYDROGEN + without + HYDROGEN + without)
-    message = (
-        r"2 of 4 frames carry no total charge while the others do: \S*set.xyz, frame 1; \S*set.xyz, frame 3"
-    )
+    message = r"2 of 4 frames carry no total charge while the others do: \S*set.xyz, frame 1; \S*set.xyz, frame 3"
     with pytest.raises(StateError, match=message):
         read_structures(path)
     with pytest.raises(StateError, match=message):
@@ -222,9 +219,7 @@ def test_mixed_states_over_two_files(write):
 
 def test_no_state_at_all(write):
     path = write(HYDROGEN.replace("charge=0 spin=1 ", ""))
-    with pytest.raises(
-        StateError, match=r"frame 0: total charge and spin multiplicity not given.*data.charge"
-    ):
+    with pytest.raises(StateError, match=r"frame 0: total charge and spin multiplicity not given.*data.charge"):
         read_structures(path)
     assert read_structures(path, default_charge=0, default_spin=3)[0].unpaired == 2
     with pytest.raises(StateError, match="frame 0: spin multiplicity not given"):
@@ -235,9 +230,7 @@ def test_odd_periodic_cells_warn_once(tmp_path, atoms_of):
     atoms = atoms_of("NaCl cell")
     atoms.info["charge"] = 1
     ase.io.write(tmp_path / "set.xyz", [atoms] * 3)
-    with pytest.warns(
-        UserWarning, match="3 periodic structures have an unusual.*frame 0: 111 electrons"
-    ) as caught:
+    with pytest.warns(UserWarning, match="3 periodic structures have an unusual.*frame 0: 111 electrons") as caught:
         assert len(read_structures(tmp_path / "set.xyz")) == 3
     assert len(caught) == 1
 

@@ -1,6 +1,7 @@
 """The page builder, the figures and the report of a run."""
 
 import io
+import sys
 from html.parser import HTMLParser
 
 import matplotlib.image
@@ -48,9 +49,7 @@ class Outline(HTMLParser):
 
 @pytest.fixture
 def structures(sets) -> list[Structure]:
-    return [
-        Structure.from_atoms(atoms, source=f"a.xyz, frame {i}") for i, atoms in enumerate(sets.trimers(8))
-    ]
+    return [Structure.from_atoms(atoms, source=f"a.xyz, frame {i}") for i, atoms in enumerate(sets.trimers(8))]
 
 
 @pytest.fixture
@@ -195,13 +194,11 @@ def test_report_before_the_end(tmp_path):
     with pytest.raises(ModelFileError, match="is no run directory"):
         write_run_report(tmp_path)
     (tmp_path / "config.yaml").write_text("data: {}")
-    with pytest.raises(ModelFileError, match="the training has not ended .* charon resume"):
+    with pytest.raises(ModelFileError, match="the training has not ended .*`charon resume"):
         write_run_report(tmp_path)
 
 
 def test_global_state_of_matplotlib_is_not_touched(structures, predictions):
-    import sys
-
     parity(FORCES, collect(FORCES, structures, predictions))
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or not pyplot.get_fignums()

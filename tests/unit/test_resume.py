@@ -55,15 +55,11 @@ def test_continues_bit_for_bit(project, console, step):
     assert load_checkpoint(folder / "broken/checkpoints/last.pt").training["position"]["step"] == step + 1
     assert not resume(folder / "broken", console=console).interrupted
     for which in ("last", "best"):
-        a, b = (
-            load_checkpoint(run / f"checkpoints/{which}.pt").training for run in (straight, folder / "broken")
-        )
+        a, b = (load_checkpoint(run / f"checkpoints/{which}.pt").training for run in (straight, folder / "broken"))
         assert len(tensors(a)) > 10
         assert all(torch.equal(x, y) for x, y in zip(tensors(a), tensors(b), strict=True))
     assert rows_without_time(straight) == rows_without_time(folder / "broken")
-    assert (straight / "predictions/test.xyz").read_bytes() == (
-        folder / "broken/predictions/test.xyz"
-    ).read_bytes()
+    assert (straight / "predictions/test.xyz").read_bytes() == (folder / "broken/predictions/test.xyz").read_bytes()
 
 
 @pytest.mark.usefixtures("without_report")

@@ -5,6 +5,7 @@ import pytest
 from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
+
 from charon.errors import CharonError, ConfigError, DataError, StateError
 from charon.structure import Structure
 from charon.units import UnitSystem
@@ -139,9 +140,7 @@ def test_a_named_key_that_is_absent(atoms_of):
         "Keys of this frame: charge, dipole, energies_dft, spin",
     ):
         Structure.from_atoms(atoms, keys={"energy": "e_dft"})
-    with pytest.raises(
-        StateError, match="the key 'q' named for the total charge is absent. Keys.*energies_dft"
-    ):
+    with pytest.raises(StateError, match="the key 'q' named for the total charge is absent. Keys.*energies_dft"):
         Structure.from_atoms(atoms, keys={"charge": "q"})
     with pytest.raises(ConfigError, match="'force' is no label. Did you mean 'forces'"):
         Structure.from_atoms(atoms, keys={"force": "f"})
@@ -249,9 +248,7 @@ def test_units_of_virial_and_derived_stress(atoms_of):
 def test_units_that_are_refused():
     with pytest.raises(ConfigError, match="units.energy: unknown unit 'hartree'. Did you mean 'Hartree'"):
         UnitSystem.from_mapping({"energy": "hartree"})
-    with pytest.raises(
-        ConfigError, match="units: unknown key 'lenght'. Did you mean 'length'. Known: energy, "
-    ):
+    with pytest.raises(ConfigError, match="units: unknown key 'lenght'. Did you mean 'length'. Known: energy, "):
         UnitSystem.from_mapping({"lenght": "A"})
 
 

@@ -20,7 +20,7 @@ from charon.structure import Structure
 from charon.train import load_run, train_from_file
 from charon.train.checkpoint import fresh_potential
 from charon.train.config import Config, DataConfig, LossConfig, TrainingConfig
-from charon.train.dataset import batch_order, hold_out
+from charon.train.dataset import batch_order, fixed_batches, hold_out
 from charon.train.ema import AveragedWeights
 from charon.train.loop import Hooks, Trainer, TrainingError
 from charon.train.loss import Loss, Scales
@@ -44,9 +44,7 @@ def trainer_of(structures, **training) -> Trainer:
 
 @pytest.fixture
 def structures(sets) -> list[Structure]:
-    return [
-        Structure.from_atoms(atoms, source=f"a.xyz, frame {i}") for i, atoms in enumerate(sets.trimers(8))
-    ]
+    return [Structure.from_atoms(atoms, source=f"a.xyz, frame {i}") for i, atoms in enumerate(sets.trimers(8))]
 
 
 def test_loss_falls(structures):
@@ -110,11 +108,7 @@ def test_loss_that_is_no_number_names_the_frames(structures):
     with pytest.raises(TrainingError) as error:
         trainer.run(NO_HOOKS)
     text = str(error.value)
-    assert (
-        "the loss is nan at step" in text
-        and "a.xyz, frame 3" in text
-        and "last checkpoint is untouched" in text
-    )
+    assert "the loss is nan at step" in text and "a.xyz, frame 3" in text and "last checkpoint is untouched" in text
     assert all(bool(p.isfinite().all()) for p in trainer.potential.parameters())
 
 
@@ -163,9 +157,7 @@ def test_average_is_taken_back_after_an_error():
 def test_learning_rates():
     cosine = LearningRate(TrainingConfig(learning_rate=1.0, warmup=0.1, final_factor=0.1))
     assert cosine.at(0.05) == 0.5 and cosine.at(0.1) == 1.0
-    assert math.isclose(cosine.at(0.55), 0.55, rel_tol=1e-9) and math.isclose(
-        cosine.at(1.0), 0.1, rel_tol=1e-9
-    )
+    assert math.isclose(cosine.at(0.55), 0.55, rel_tol=1e-9) and math.isclose(cosine.at(1.0), 0.1, rel_tol=1e-9)
     constant = LearningRate(TrainingConfig(learning_rate=1.0, schedule="constant", warmup=0.0))
     assert constant.at(0.0) == constant.at(1.0) == 1.0
 
@@ -203,6 +195,14 @@ def test_order_of_batches():
     assert sorted(np.concatenate(first)) == list(range(10))
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
     assert not (np.concatenate(first) == np.concatenate(other)).all()
+
+
+def test_validation_batches_have_a_limited_number_of_atoms(structures, monkeypatch):
+    monkeypatch.setattr("charon.train.dataset.ATOMS_PER_BATCH", 7)
+    graphs = make_graphs(structures[:5], [47], 4.0)
+    assert [batch.n_systems for batch in fixed_batches(graphs, torch.float64)] == [2, 2, 1]
+    monkeypatch.setattr("charon.train.dataset.ATOMS_PER_BATCH", 1)
+    assert [batch.n_systems for batch in fixed_batches(graphs, torch.float64)] == [1] * 5
 
 
 def test_hold_out_from_each_system(structures):
@@ -275,9 +275,7 @@ def test_best_weights_are_loaded(finished_run):
 @pytest.mark.usefixtures("without_report")
 def test_terminal_shows_a_live_table(project):
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    outcome = train_from_file(
-        project, ["training.epochs=2"], run_directory=project.parent / "run", console=console
-    )
+    outcome = train_from_file(project, ["training.epochs=2"], run_directory=project.parent / "run", console=console)
     text = console.file.getvalue()
     assert not outcome.interrupted and "steps/s" in text and "meV/A" in text
 
@@ -296,9 +294,7 @@ def test_blind_run(project, console):
 def test_periodic_training_without_validation(sets, tmp_path, console):
     sets.write(tmp_path / "cu.xyz", sets.copper(6))
     (tmp_path / "cu.yaml").write_text(
-        "data: {train: cu.xyz}\n"
-        "model: {cutoff: 3.0, channels: 4, layers: 1, l_max: 1}\n"
-        "training: {epochs: 2}\n"
+        "data: {train: cu.xyz}\nmodel: {cutoff: 3.0, channels: 4, layers: 1, l_max: 1}\ntraining: {epochs: 2}\n"
     )
     outcome = train_from_file(tmp_path / "cu.yaml", run_directory=tmp_path / "run", console=console)
     assert not (outcome.run_directory / "checkpoints/best.pt").exists()
@@ -325,10 +321,6 @@ def test_run_directory_is_not_overwritten(project, console):
 
 
 def test_element_of_the_test_set_only(sets, project, console):
-    sets.write(
-        project.parent / "test.xyz", [Atoms("Au2", [[0, 0, 0], [0, 0, 2.5]], info={"charge": 0, "spin": 1})]
-    )
-    with pytest.raises(
-        CharonError, match="test.xyz, frame 0: the model does not know Au; its elements are Ag"
-    ):
+    sets.write(project.parent / "test.xyz", [Atoms("Au2", [[0, 0, 0], [0, 0, 2.5]], info={"charge": 0, "spin": 1})])
+    with pytest.raises(CharonError, match="test.xyz, frame 0: the model does not know Au; its elements are Ag"):
         train_from_file(project, run_directory=project.parent / "run", console=console)

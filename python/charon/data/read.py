@@ -110,9 +110,7 @@ def read_with_ase(path: Path, dropped: list[DataError] | None) -> Iterator[Frame
         drop(DataError(f"{path}: ASE gave {n_read} frames, then could not read on ({reason})."), dropped)
 
 
-def checked_states(
-    frames: list[Frame], keys: Mapping[str, str], dropped: list[DataError] | None
-) -> list[Frame]:
+def checked_states(frames: list[Frame], keys: Mapping[str, str], dropped: list[DataError] | None) -> list[Frame]:
     """The frames, after the check that all or none of them carry a charge, and a multiplicity."""
     kept, states = [], []
     for source, atoms in frames:
@@ -157,7 +155,6 @@ def warn_odd_cells(structures: Iterable[Structure]) -> None:
     ]
     if problems:
         warnings.warn(
-            f"{len(problems)} periodic structures have an unusual charge and multiplicity; "
-            f"the first: {problems[0]}.",
+            f"{len(problems)} periodic structures have an unusual charge and multiplicity; the first: {problems[0]}.",
             stacklevel=3,
         )

@@ -24,3 +24,7 @@ class ModelConfig(BaseModel):
     charge_form: Literal["transfer", "free"] = Field("transfer", description="source of the unconstrained charges")
     transfer_channels: int = Field(8, ge=1, le=256, description="channels of the transfers along edges")
     repulsion: bool = Field(True, description="screened nuclear repulsion (ZBL) inside the covalent radii")
+
+    def transfer_width(self) -> int:
+        """Numbers per atom that the charge transfers exchange."""
+        return 4 * self.transfer_channels if (self.electronic, self.charge_form) == ("equilibration", "transfer") else 0

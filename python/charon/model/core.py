@@ -1,6 +1,6 @@
 """The directional core: messages and products, with charge and spin equilibrated after each layer."""
 
-from typing import Final, Tuple
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,10 @@ def _equilibration(config: ModelConfig) -> Equilibration:
 
 
 class Layer(nn.Module):
-    """One message, one update and, where charge and spin count, one equilibration."""
+    """One message, one update and, where charge and spin count, one equilibration.
+
+    `exchange_width` counts the numbers per atom of its widest halo exchange.
+    """
 
     electronic: Final[bool]
 
@@ -30,11 +33,7 @@ class Layer(nn.Module):
         update = VectorUpdate if config.l_max == 1 else TensorUpdate
         self.update = update(config.channels, n_elements)
         self.equilibration = _equilibration(config) if self.electronic else nn.Identity()
-
-    def exchange_width(self) -> int:
-        """Numbers per atom of the widest halo exchange."""
-        width = self.message.exchange_width()
-        return max(width, self.equilibration.source.exchange_width()) if self.electronic else width
+        self.exchange_width = max(self.message.exchange_width(), config.transfer_width())
 
     def forward(
         self,
@@ -48,7 +47,7 @@ class Layer(nn.Module):
         neighbor: Tensor,
         target: Tensor,
         batch: Tensor,
-    ) -> Tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """New state, (charge, spin) [n_local, 2] and leftover [n_systems, 2].
 
         `state` [n_local, ranks, channels], `embedded` [n_all, channels] of the elements, the others as in `Core`.
@@ -72,14 +71,12 @@ class Core(nn.Module):
         super().__init__()
         self.ranks = 4 if config.l_max == 1 else 9
         self.embedding = nn.Embedding(n_elements, config.channels)
-        self.layers = nn.ModuleList(Layer(config, n_elements, mean_neighbors, i == 0) for i in range(config.layers))
+        layers = [Layer(config, n_elements, mean_neighbors, i == 0) for i in range(config.layers)]
+        self.exchange_width = max(layer.exchange_width for layer in layers)
+        self.layers = nn.ModuleList(layers)
         self.readouts = nn.ModuleList(nn.Linear(config.channels, 1, bias=False) for _ in range(config.layers))
         self.last = nn.Sequential(nn.Linear(config.channels, config.channels), nn.SiLU(), nn.Linear(config.channels, 1))
         self.dipole = nn.Linear(config.channels, 1, bias=False)
-
-    def exchange_width(self) -> int:
-        """Numbers per atom of the widest halo exchange."""
-        return max(layer.exchange_width() for layer in self.layers)
 
     def forward(
         self,
@@ -90,7 +87,7 @@ class Core(nn.Module):
         neighbor: Tensor,
         target: Tensor,
         batch: Tensor,
-    ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Atomic energies [n_local], (charge, spin) [n_local, 2], dipoles [n_local, 3], leftover [n_systems, 2].
 
         `types` [n_all], `radial` [n_edges, functions], `direction` [n_edges, 3 or 8], `center` and `neighbor`

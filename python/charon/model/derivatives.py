@@ -1,7 +1,5 @@
 """Energy, and every derivative of it, taken once: for training, ASE, the exported file and LAMMPS."""
 
-from typing import List, Tuple
-
 import torch
 from torch import Tensor, nn
 
@@ -33,7 +31,7 @@ class Derivatives(nn.Module):
         unpaired: Tensor,
         batch: Tensor,
         create_graph: bool = False,
-    ) -> Tuple[List[Tensor], List[Tensor]]:
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Outputs of `Potential.forward`, and the gradients [n_edges, 3], [n_local, 3], [n_systems, 3, 3].
 
         `create_graph` keeps the graph of the gradients, so that a loss on forces can be differentiated.
@@ -56,7 +54,7 @@ class Derivatives(nn.Module):
         )
         wanted = [edge_vector, positions, strain]
         found = torch.autograd.grad([energies.sum()], wanted, create_graph=create_graph, allow_unused=True)
-        gradients: List[Tensor] = []
+        gradients: list[Tensor] = []
         for gradient, variable in zip(found, wanted):
             gradients.append(torch.zeros_like(variable) if gradient is None else gradient)
         return [energies, charge_spin, dipoles, leftover], gradients

@@ -9,8 +9,6 @@ so charges sum to the total charge Q and spins to the number of unpaired electro
 (2 Q, 2 u) has the same charges. Energy depends on q, q^2 and m^2 only: it is even in m.
 """
 
-from typing import Tuple
-
 import torch
 from torch import Tensor, nn
 
@@ -29,9 +27,6 @@ class TransferSource(nn.Module):
         self.width = transfer_channels
         self.pair = nn.Linear(channels, 4 * transfer_channels)
         self.filters = nn.Linear(radial_functions, 2 * transfer_channels, bias=False)
-
-    def exchange_width(self) -> int:
-        return 4 * self.width
 
     def forward(
         self, scalars: Tensor, spins: Tensor, radial: Tensor, center: Tensor, neighbor: Tensor, n_all: int
@@ -53,9 +48,6 @@ class FreeSource(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.hidden, self.out = nn.Linear(channels, channels), nn.Linear(channels, 2)
-
-    def exchange_width(self) -> int:
-        return 0
 
     def forward(
         self, scalars: Tensor, spins: Tensor, radial: Tensor, center: Tensor, neighbor: Tensor, n_all: int
@@ -83,7 +75,7 @@ class Equilibration(nn.Module):
         n_all: int,
         target: Tensor,
         batch: Tensor,
-    ) -> Tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Change of the scalars [n_local, channels], (charge, spin) [n_local, 2], leftover [n_systems, 2].
 
         `target` [n_systems, 2] holds total charge (e) and unpaired electrons, `batch` [n_local] the system of each

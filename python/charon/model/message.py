@@ -43,7 +43,13 @@ class Message(nn.Module):
         return halo_forward(torch.cat([own, state[:, 1:]], dim=1), embedded.size(0))
 
     def forward(
-        self, state: Tensor, embedded: Tensor, radial: Tensor, direction: Tensor, center: Tensor, neighbor: Tensor
+        self,
+        state: Tensor,
+        embedded: Tensor,
+        radial: Tensor,
+        direction: Tensor,
+        center: Tensor,
+        neighbor: Tensor,
     ) -> Tensor:
         """Summed messages [n_local, ranks, channels].
 

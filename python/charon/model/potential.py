@@ -1,6 +1,6 @@
 """The potential: a sum of named energy terms, and its derivatives in one place."""
 
-from typing import Final, Tuple
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,8 @@ class Potential(nn.Module):
     """
 
     has_repulsion: Final[bool]
+    basis: Tensor
+    reference_energies: Tensor
 
     def __init__(self, config: ModelConfig, elements: list[int], statistics: Statistics) -> None:
         super().__init__()
@@ -42,7 +44,7 @@ class Potential(nn.Module):
     @torch.jit.ignore
     def exchange_width(self) -> int:
         """Numbers per atom of the widest halo exchange."""
-        return self.core.exchange_width()
+        return self.core.exchange_width
 
     def forward(
         self,
@@ -55,8 +57,8 @@ class Potential(nn.Module):
         total_charge: Tensor,
         unpaired: Tensor,
         batch: Tensor,
-    ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Energies [n_local] eV float64, (charge, spin) [n_local, 2], dipoles [n_local, 3] e A, leftover [n_systems, 2].
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Energies [n_local] eV float64, (charge, spin) [n_local, 2], dipoles [n_local, 3] e A, leftover [n_systems, 2]
 
         `types` [n_all], `edge_index` [2, n_edges], `edge_vector` [n_edges, 3] A, `positions` [n_local, 3] A, `cell`
         [n_systems, 3, 3] A, `pbc` [n_systems, 3], `total_charge` and `unpaired` [n_systems], `batch` [n_local].

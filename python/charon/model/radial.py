@@ -18,6 +18,8 @@ def cutoff_envelope(x: Tensor) -> Tensor:
 class BesselBasis(nn.Module):
     """`sqrt(2/r_c) sin(n pi r / r_c) / r * envelope(r / r_c)`, n = 1 .. functions (Gasteiger et al. 2020, eq. 7)."""
 
+    order: Tensor
+
     def __init__(self, functions: int, cutoff: float) -> None:
         super().__init__()
         self.cutoff = cutoff

@@ -16,6 +16,12 @@ class Repulsion(nn.Module):
     It ends smoothly at the sum of the covalent radii R, so that it acts where no data is and not on bonds.
     """
 
+    number: Tensor
+    power: Tensor
+    radius: Tensor
+    amplitude: Tensor
+    decay: Tensor
+
     def __init__(self, elements: list[int]) -> None:
         super().__init__()
         self.half_coulomb = 0.5 * COULOMB

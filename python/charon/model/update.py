@@ -1,7 +1,5 @@
 """Products of irreps on each atom: body order beyond pairs, without a tensor product on any edge."""
 
-from typing import Tuple
-
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +18,7 @@ class ChannelMix(nn.Module):
         return torch.matmul(state, self.weight)
 
 
-def soft_limit(state: Tensor, squared_norm: Tensor, bound: float) -> Tuple[Tensor, Tensor]:
+def soft_limit(state: Tensor, squared_norm: Tensor, bound: float) -> tuple[Tensor, Tensor]:
     """Scales `state` by 1 / sqrt(1 + |state|^2 / bound) per channel, so that products keep light tails.
 
     Returns the scaled state and its squared norm, `[n, channels]`.
@@ -41,7 +39,7 @@ class Gates(nn.Module):
         self.out = nn.Linear(2 * channels, (1 + n_gates) * channels)
         self.linear = nn.Linear(n_invariants * channels, channels, bias=False)
 
-    def forward(self, invariants: Tensor, types: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, invariants: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
         """`invariants` [n, n_invariants channels] -> change of scalars [n, channels], gates [n, n_gates, channels]."""
         scaled = invariants * self.element_scale[types]
         gates = self.out(torch.nn.functional.silu(self.hidden(scaled)))
@@ -74,11 +72,19 @@ class VectorUpdate(nn.Module):
 class TensorUpdate(nn.Module):
     """Update of scalars, vectors and tensors (l_max 2) by the products a.a, b:b, b.a, (aa)0 and (bb)0."""
 
+    basis: Tensor
+
     def __init__(self, channels: int, n_elements: int) -> None:
         super().__init__()
-        self.vector_in, self.tensor_in = ChannelMix(2 * channels, channels), ChannelMix(2 * channels, channels)
+        self.vector_in, self.tensor_in = (
+            ChannelMix(2 * channels, channels),
+            ChannelMix(2 * channels, channels),
+        )
         self.gates = Gates(7, 5, n_elements, channels)
-        self.vector_out, self.tensor_out = ChannelMix(2 * channels, channels), ChannelMix(3 * channels, channels)
+        self.vector_out, self.tensor_out = (
+            ChannelMix(2 * channels, channels),
+            ChannelMix(3 * channels, channels),
+        )
         self.register_buffer("basis", tensor_basis())
 
     def forward(self, state: Tensor, message: Tensor, types: Tensor) -> Tensor:

@@ -24,9 +24,7 @@ def color(index: int) -> str:
     return COLORS[index % len(COLORS)]
 
 
-def new_figure(
-    width: float = 6.4, height: float = 4.4, columns: int = 1, rows: int = 1
-) -> tuple[Figure, list[Axes]]:
+def new_figure(width: float = 6.4, height: float = 4.4, columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
     """A figure of the house's looks, `width` x `height` in inches, and its axes row by row."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)

@@ -69,9 +69,7 @@ class Page:
         """Preformatted text; with a `summary` it is folded away behind it."""
         self.body.append(_folded(f"<pre>{escape(text)}</pre>", summary))
 
-    def figure(
-        self, figure: Figure | str | Path, caption: str = "", width: str = "", summary: str = ""
-    ) -> None:
+    def figure(self, figure: Figure | str | Path, caption: str = "", width: str = "", summary: str = "") -> None:
         """A matplotlib figure or a PNG file, as large as it fits or `width` wide (a CSS length).
 
         With a `summary` it is folded away behind it.
@@ -94,8 +92,7 @@ class Page:
         """A table; floats are shown with 4 digits, numbers aligned to the right, rows in `strong` set off."""
         cells = [list(row) for row in rows]
         numeric = [
-            any(isinstance(row[i], int | float) for row in cells)
-            and not any(_is_word(row[i]) for row in cells)
+            any(isinstance(row[i], int | float) for row in cells) and not any(_is_word(row[i]) for row in cells)
             for i in range(len(headings))
         ]
         emphasized = set(strong)
@@ -104,9 +101,7 @@ class Page:
         for i, row in enumerate(cells):
             mark = ' class="strong"' if i in emphasized else ""
             lines.append(
-                f"<tr{mark}>"
-                + "".join(_cell("td", v, n) for v, n in zip(row, numeric, strict=True))
-                + "</tr>"
+                f"<tr{mark}>" + "".join(_cell("td", v, n) for v, n in zip(row, numeric, strict=True)) + "</tr>"
             )
         note = f"<caption>{escape(caption)}</caption>" if caption else ""
         table = f"<table>{note}<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
@@ -118,9 +113,7 @@ class Page:
 
     def html(self) -> str:
         """The whole page."""
-        links = "".join(
-            f'<a href="#s{i}">{escape(name)}</a>' for i, name in enumerate(self.sections, start=1)
-        )
+        links = "".join(f'<a href="#s{i}">{escape(name)}</a>' for i, name in enumerate(self.sections, start=1))
         return (
             '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -145,9 +145,7 @@ def _diagonal(axis: Axes, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tup
     values = [value for pair in pairs for value in pair]
     low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
     margin = 0.04 * (high - low) or 1.0
-    axis.plot(
-        [low - margin, high + margin], [low - margin, high + margin], color=INK, linewidth=0.8, zorder=0
-    )
+    axis.plot([low - margin, high + margin], [low - margin, high + margin], color=INK, linewidth=0.8, zorder=0)
     return low - margin, high + margin
 
 

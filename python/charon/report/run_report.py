@@ -172,14 +172,11 @@ def _subtitle(about: dict[str, Any]) -> str:
     at, versions = about["checkpoint"], about["versions"]
     return (
         f"{about['parameters']:,} parameters; best weights of epoch {at['epoch']} "
-        f"after {at['minutes']:.1f} minutes; "
-        + ", ".join(f"{name} {version}" for name, version in versions.items())
+        f"after {at['minutes']:.1f} minutes; " + ", ".join(f"{name} {version}" for name, version in versions.items())
     )
 
 
-def keep(
-    page: Page, path: Path, figure: Figure, caption: str = "", width: str = "", summary: str = ""
-) -> None:
+def keep(page: Page, path: Path, figure: Figure, caption: str = "", width: str = "", summary: str = "") -> None:
     """Saves a figure as PNG and puts it on the page, folded away behind `summary` if there is one."""
     path.write_bytes(png(figure))
     page.figure(path, caption, width, summary)

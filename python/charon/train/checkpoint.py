@@ -81,9 +81,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise ModelFileError(
-            f"{path}: is no checkpoint, or truncated ({str(error).splitlines()[0]})"
-        ) from None
+        raise ModelFileError(f"{path}: is no checkpoint, or truncated ({str(error).splitlines()[0]})") from None
     if not isinstance(content, dict) or FORMAT_KEY not in content:
         raise ModelFileError(f"{path}: is no checkpoint of charon; expected a file from RUN/checkpoints")
     if content[FORMAT_KEY] != FORMAT:

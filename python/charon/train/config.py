@@ -35,23 +35,17 @@ class DataConfig(Section):
     keys: dict[str, str] = Field({}, description="label: key in the file, where it is not a usual one")
     charge: int | None = Field(None, description="total charge of sets that do not say it, e")
     spin: int | None = Field(None, ge=1, description="multiplicity 2S+1 of sets that do not say it")
-    on_error: Literal["raise", "skip"] = Field(
-        "raise", description="an unreadable frame stops, or is left out"
-    )
+    on_error: Literal["raise", "skip"] = Field("raise", description="an unreadable frame stops, or is left out")
 
 
 class LossConfig(Section):
     """Weights of the loss terms, each scaled to be a number of order one; see `charon.train.loss`."""
 
     kind: Literal["mse", "huber"] = Field("mse", description="square, or linear beyond huber_delta")
-    huber_delta: float = Field(
-        0.1, gt=0.0, description="where huber turns linear, in units of the label's scale"
-    )
+    huber_delta: float = Field(0.1, gt=0.0, description="where huber turns linear, in units of the label's scale")
     energy: Weight = Field(5.0, description="weight at the end of training")
     energy_start: Weight = Field(0.3, description="weight up to energy_ramp; then it rises to `energy`")
-    energy_ramp: Fraction = Field(
-        0.5, description="fraction of the training at which the energy weight starts to rise"
-    )
+    energy_ramp: Fraction = Field(0.5, description="fraction of the training at which the energy weight starts to rise")
     energy_size: Literal["sqrt_atoms", "atoms"] = Field(
         "sqrt_atoms", description="what an energy error is divided by: sqrt(N) weighs every atom the same"
     )
@@ -69,36 +63,30 @@ class TrainingConfig(Section):
     seed: int = Field(0, ge=0, description="of the fresh weights and of the order of the batches")
     epochs: int = Field(200, ge=1)
     steps: int | None = Field(None, ge=1, description="total number of steps, in place of epochs")
-    max_minutes: float | None = Field(
-        None, gt=0.0, description="the schedule is shortened to end within this time"
-    )
+    max_minutes: float | None = Field(None, gt=0.0, description="the schedule is shortened to end within this time")
     batch_size: int = Field(5, ge=1, description="structures per step")
     learning_rate: float = Field(5e-3, gt=0.0)
     schedule: Literal["cosine", "constant", "plateau"] = "cosine"
     warmup: Fraction = Field(0.02, description="fraction of the training in which the learning rate rises")
-    final_factor: Fraction = Field(
-        0.01, description="last learning rate of cosine and plateau over the first"
-    )
+    final_factor: Fraction = Field(0.01, description="last learning rate of cosine and plateau over the first")
     plateau_patience: int = Field(10, ge=1, description="validations without gain before the rate is halved")
     weight_decay: float = Field(0.0, ge=0.0, description="decoupled, of matrices")
-    ema_decay: float = Field(
-        0.998, ge=0.0, lt=1.0, description="of the averaged weights, which are the result"
-    )
+    ema_decay: float = Field(0.998, ge=0.0, lt=1.0, description="of the averaged weights, which are the result")
     clip_norm: float | None = Field(None, gt=0.0, description="largest norm of a gradient")
     clip_factor: float | None = Field(2.0, gt=1.0, description="largest norm over its running mean")
     validate_every: int = Field(1, ge=1, description="epochs")
     checkpoint_every: int = Field(1, ge=1, description="epochs")
     dtype: Literal["float32", "float64"] = "float32"
-    threads: int | None = Field(None, ge=1, description="of torch; default: what torch chooses")
+    threads: int = Field(1, ge=1, description="of torch; more help large batches on free cores only")
 
 
 class Config(Section):
     """A whole configuration: `data`, `model`, `loss`, `training`."""
 
     data: DataConfig
-    model: ModelConfig = Field(default_factory=ModelConfig)
-    loss: LossConfig = Field(default_factory=LossConfig)
-    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    training: TrainingConfig = TrainingConfig()
 
     @model_validator(mode="after")
     def _plateau_needs_validation(self) -> "Config":

@@ -28,9 +28,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), blind: bool = F
         _assign(tree, key, value, override)
         places[key] = f"override {override!r}"
     try:
-        config = Config.model_validate(
-            {name: {} if section is None else section for name, section in tree.items()}
-        )
+        config = Config.model_validate({name: {} if section is None else section for name, section in tree.items()})
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(entry, places, path) for entry in error.errors())) from None
     return _with_absolute_paths(config, path.resolve().parent)
@@ -67,9 +65,7 @@ def _key_lines(node: Any, path: Path, parent: tuple[str, ...] = ()) -> dict[tupl
         key = (*parent, str(name.value))
         line = name.start_mark.line + 1
         if key in lines:
-            raise ConfigError(
-                f"{path}, line {line}: key '{'.'.join(key)}' was given in line {lines[key]} already"
-            )
+            raise ConfigError(f"{path}, line {line}: key '{'.'.join(key)}' was given in line {lines[key]} already")
         lines[key] = line
         lines.update(_key_lines(value, path, key))
     return lines
@@ -98,9 +94,7 @@ def _assign(tree: dict[str, Any], key: tuple[str, ...], value: Any, override: st
 def _explain(entry: Mapping[str, Any], places: Mapping[tuple[str, ...], str], path: Path) -> str:
     """One message for one error of pydantic: where, which key, what was expected and found."""
     location = tuple(str(part) for part in entry["loc"])
-    where = next(
-        (places[location[:n]] for n in range(len(location), 0, -1) if location[:n] in places), str(path)
-    )
+    where = next((places[location[:n]] for n in range(len(location), 0, -1) if location[:n] in places), str(path))
     name = ".".join(location[:2])
     if entry["type"] == "extra_forbidden":
         return f"{where}: unknown key '{'.'.join(location)}'{_suggest(location)}"

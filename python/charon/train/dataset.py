@@ -16,6 +16,8 @@ from charon.structure import Structure
 from charon.train.config import DataConfig
 
 SETS = ("train", "validation", "test")
+ATOMS_PER_BATCH = 512
+"""Of a validation: many molecules at once cost little more than one, and memory stays small."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,7 @@ def _read(config: DataConfig, paths: Sequence[Path]) -> list[Structure]:
     )
 
 
-def hold_out(
-    structures: Sequence[Structure], fraction: float, seed: int
-) -> tuple[list[Structure], list[Structure]]:
+def hold_out(structures: Sequence[Structure], fraction: float, seed: int) -> tuple[list[Structure], list[Structure]]:
     """Splits off a fraction of each system, at least one frame of all; both parts keep the order."""
     random = np.random.default_rng([seed, 1])
     held: set[int] = set()
@@ -101,9 +101,17 @@ def batch_order(n_graphs: int, batch_size: int, seed: int, epoch: int) -> list[n
     return [order[start : start + batch_size] for start in range(0, n_graphs, batch_size)]
 
 
-def fixed_batches(graphs: Sequence[Graph], batch_size: int, dtype: torch.dtype) -> list[Batch]:
-    """Batches in the order of the graphs."""
-    return [collate(graphs[start : start + batch_size], dtype) for start in range(0, len(graphs), batch_size)]
+def fixed_batches(graphs: Sequence[Graph], dtype: torch.dtype) -> list[Batch]:
+    """Batches in the order of the graphs, of at most `ATOMS_PER_BATCH` atoms or of one graph."""
+    batches: list[list[Graph]] = []
+    atoms = ATOMS_PER_BATCH
+    for graph in graphs:
+        atoms += graph.structure.n_atoms
+        if atoms > ATOMS_PER_BATCH:
+            batches.append([])
+            atoms = graph.structure.n_atoms
+        batches[-1].append(graph)
+    return [collate(batch, dtype) for batch in batches]
 
 
 def spread(structures: Sequence[Structure], count: int) -> Iterator[int]:
@@ -117,7 +125,5 @@ def save_split(sets: DataSets, config: DataConfig, path: Path) -> None:
     content = sets.describe()
     for name in SETS:
         files = getattr(config, name)
-        content[name]["files"] = (
-            [str(f) for f in files] if not isinstance(files, float) else f"{files:g} of train"
-        )
+        content[name]["files"] = [str(f) for f in files] if not isinstance(files, float) else f"{files:g} of train"
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from charon.train.dataset import batch_order, fixed_batches
 from charon.train.ema import AveragedWeights
 from charon.train.interruption import Interruption, interruptible
 from charon.train.loss import Loss
+from charon.train.position import Position
 from charon.train.schedule import GradientLimit, LearningRate, energy_weight
 
 SKIPS_IN_A_ROW = 20
@@ -27,27 +28,6 @@ STEPS_BETWEEN_PLANS = 20
 
 class TrainingError(CharonError):
     """The training cannot go on: the loss is not a number."""
-
-
-@dataclass
-class Position:
-    """Where a training stands; part of the checkpoint."""
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    planned: int = 1
-    minutes: float = 0.0
-    best_score: float = math.inf
-    best_epoch: int = 0
-    skipped: int = 0
-    skipped_in_a_row: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def mean_terms(self) -> dict[str, float]:
-        """Mean of each loss term over the present epoch."""
-        return {term: self.sums[term] / self.counts[term] for term in self.sums}
 
 
 @dataclass(frozen=True)
@@ -81,7 +61,7 @@ class Trainer:
         self.potential, self.config, self.loss, self.graphs = potential, config, loss, train
         self.dtype = getattr(torch, config.training.dtype)
         self.validation = [graph.structure for graph in validation]
-        self.validation_batches = fixed_batches(validation, max(8, config.training.batch_size), self.dtype)
+        self.validation_batches = fixed_batches(validation, self.dtype)
         self.parameters = [parameter for parameter in potential.parameters() if parameter.requires_grad]
         self.optimizer = self._make_optimizer()
         self.average = AveragedWeights(potential, config.training.ema_decay)
@@ -97,9 +77,7 @@ class Trainer:
             {"params": [p for p in self.parameters if p.ndim >= 2], "weight_decay": decay},
             {"params": [p for p in self.parameters if p.ndim < 2], "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(
-            [g for g in groups if g["params"]], lr=self.config.training.learning_rate, fused=True
-        )
+        return torch.optim.AdamW([g for g in groups if g["params"]], lr=self.config.training.learning_rate, fused=True)
 
     @property
     def progress(self) -> float:

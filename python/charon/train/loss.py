@@ -39,9 +39,7 @@ class Scales:
         return asdict(self)
 
 
-def label_scales(
-    structures: Sequence[Structure], elements: Sequence[int], references: Sequence[float]
-) -> Scales:
+def label_scales(structures: Sequence[Structure], elements: Sequence[int], references: Sequence[float]) -> Scales:
     """Scales from the training set; `references` are the energies (eV) of `elements` (atomic numbers)."""
     scales = {label: _rms([s.labels[label] for s in structures if label in s.labels]) for label in LABELS[1:]}
     if any("forces" in s.labels for s in structures):
@@ -64,9 +62,7 @@ def _rms(values: Sequence[np.ndarray]) -> float:
     return rms if rms > 1e-8 else 1.0
 
 
-def resolve_weights(
-    config: LossConfig, structures: Sequence[Structure], electronic: bool = True
-) -> LossConfig:
+def resolve_weights(config: LossConfig, structures: Sequence[Structure], electronic: bool = True) -> LossConfig:
     """Weight 0 for labels that no training frame carries and, without `electronic`, for charges and spins.
 
     Raises ConfigError if the configuration itself gives such a label a positive weight, or if nothing is left
@@ -125,15 +121,10 @@ class Loss:
     def total(self, terms: dict[str, Tensor], energy_weight: float) -> Tensor:
         """The weighted sum; `energy_weight` rises in the course of the training."""
         return torch.stack(
-            [
-                value * (energy_weight if term == "energy" else self.weights[term])
-                for term, value in terms.items()
-            ]
+            [value * (energy_weight if term == "energy" else self.weights[term]) for term, value in terms.items()]
         ).sum()
 
-    def _label_term(
-        self, term: str, prediction: Prediction, reference: Tensor, batch: Batch
-    ) -> Tensor | None:
+    def _label_term(self, term: str, prediction: Prediction, reference: Tensor, batch: Batch) -> Tensor | None:
         mask = batch.labels[f"{term}_mask"]  # [n_systems]
         if term == "dipole":
             mask = mask & ~batch.pbc.any(dim=1)

@@ -26,9 +26,7 @@ def clock(minutes: float) -> str:
 class Display:
     """Shows progress; a context manager. Columns are (heading, unit, key of the row)."""
 
-    def __init__(
-        self, columns: list[tuple[str, str, str]], log: Path, console: Console | None = None
-    ) -> None:
+    def __init__(self, columns: list[tuple[str, str, str]], log: Path, console: Console | None = None) -> None:
         self.columns, self.log = columns, log
         self.console = console or Console()
         self.rows: deque[dict[str, Any]] = deque(maxlen=ROWS_SHOWN)
@@ -87,9 +85,7 @@ class Display:
             file.write(text + "\n")
 
     def _heading(self) -> str:
-        return "  ".join(
-            f"{f'{name} {unit}'.strip():>{_width(name, unit)}}" for name, unit, _ in self.columns
-        )
+        return "  ".join(f"{f'{name} {unit}'.strip():>{_width(name, unit)}}" for name, unit, _ in self.columns)
 
     def _line(self, row: dict[str, Any]) -> str:
         return "  ".join(f"{_number(row.get(key)):>{_width(name, unit)}}" for name, unit, key in self.columns)
@@ -99,9 +95,7 @@ class Display:
         for name, unit, _ in self.columns:
             table.add_column(f"{name}\n[dim]{unit}[/dim]", justify="right")
         for row in self.rows:
-            table.add_row(
-                *(_number(row.get(key)) for _, _, key in self.columns), style="bold" if row["best"] else ""
-            )
+            table.add_row(*(_number(row.get(key)) for _, _, key in self.columns), style="bold" if row["best"] else "")
         return Group(table, self.bar)
 
 

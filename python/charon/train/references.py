@@ -23,9 +23,7 @@ def reference_lines(
     return lines, plausibility(structures, elements, statistics)
 
 
-def plausibility(
-    structures: Sequence[Structure], elements: Sequence[int], statistics: Statistics
-) -> list[str]:
+def plausibility(structures: Sequence[Structure], elements: Sequence[int], statistics: Statistics) -> list[str]:
     """Warnings about energies that no set of reference energies explains, or explains in one way only."""
     warnings = []
     if not statistics.determined:
@@ -35,9 +33,7 @@ def plausibility(
         )
     reference = dict(zip(elements, statistics.reference_energies, strict=True))
     above = {
-        structure.source: (
-            float(structure.labels["energy"]) - sum(reference[int(z)] for z in structure.numbers)
-        )
+        structure.source: (float(structure.labels["energy"]) - sum(reference[int(z)] for z in structure.numbers))
         / structure.n_atoms
         for structure in structures
         if "energy" in structure.labels

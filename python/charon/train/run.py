@@ -12,7 +12,6 @@ from charon.batch import make_graphs
 from charon.data import labels_present
 from charon.errors import DataError
 from charon.evaluate import plain_or_terminal
-from charon.metrics import overall
 from charon.model import statistics
 from charon.run_directory import RunDirectory
 from charon.train.checkpoint import Checkpoint, fresh_potential, load_checkpoint, save_checkpoint
@@ -23,8 +22,7 @@ from charon.train.finish import finish
 from charon.train.loop import Hooks, Trainer, TrainingError, Validation
 from charon.train.loss import Loss, Scales, label_scales, resolve_weights
 from charon.train.progress import Display
-from charon.train.references import reference_lines
-from charon.train.schedule import energy_weight
+from charon.train.words import columns_shown, introduction, metrics_row
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def train(
     Raises ConfigError, DataError and TrainingError, all of them CharonError.
     """
     console = console or plain_or_terminal()
-    _use_threads(config)
+    torch.set_num_threads(config.training.threads)
     sets = read_sets(config.data, config.training.seed)
     elements = sets.elements()
     loss_config = resolve_weights(config.loss, sets.train, config.model.electronic != "none")
@@ -71,7 +69,7 @@ def train(
     save_config(config, run.config)
     save_split(sets, config.data, run.split)
     start = Checkpoint(config, elements, reference, scales.as_dict(), _info(sets, elements), {})
-    for line in _introduction(start, sets):
+    for line in introduction(start, sets):
         _say(console, run, line)
     return _continue(run, start, sets, console)
 
@@ -84,7 +82,7 @@ def resume(path: str | Path, *, console: Console | None = None) -> Outcome:
     console = console or plain_or_terminal()
     run = RunDirectory.existing(path)
     checkpoint = load_checkpoint(run.checkpoint("last"))
-    _use_threads(checkpoint.config)
+    torch.set_num_threads(checkpoint.config.training.threads)
     sets = read_sets(checkpoint.config.data, checkpoint.config.training.seed)
     if sets.fingerprints() != checkpoint.info["fingerprints"]:
         raise DataError(_changed(sets, checkpoint, run))
@@ -106,7 +104,7 @@ def _continue(run: RunDirectory, checkpoint: Checkpoint, sets: DataSets, console
     trainer = Trainer(potential, config, Loss(config.loss, Scales(**checkpoint.scales)), *graphs)
     if checkpoint.training:
         trainer.load_state_dict(checkpoint.training)
-    with Display(_columns(trainer, bool(sets.validation)), run.log, console) as display:
+    with Display(columns_shown(trainer, bool(sets.validation)), run.log, console) as display:
         try:
             done = trainer.run(_hooks(run, checkpoint, display))
         except TrainingError as error:
@@ -132,64 +130,12 @@ def _hooks(run: RunDirectory, start: Checkpoint, display: Display) -> Hooks:
         display.step(at.step, at.planned, at.minutes, trainer.minutes_left(), loss)
 
     def epoch(trainer: Trainer, validation: Validation | None, train_loss: float, last: bool) -> None:
-        row = _metrics_row(trainer, validation, train_loss)
+        row = metrics_row(trainer, validation, train_loss)
         run.append_metrics(row)
         best = validation is not None and trainer.at.best_epoch == trainer.at.epoch
         display.validated({**row, "best": best}, trainer.minutes_left(), last)
 
     return Hooks(step, epoch, save)
-
-
-def _metrics_row(trainer: Trainer, validation: Validation | None, train_loss: float) -> dict[str, Any]:
-    at = trainer.at
-    row: dict[str, Any] = {
-        "epoch": at.epoch,
-        "step": at.step,
-        "minutes": at.minutes,
-        "learning_rate": trainer.learning_rate.at(trainer.progress),
-        "energy_weight": energy_weight(trainer.loss.config, trainer.progress),
-        "gradient_norm": trainer.limit.mean,
-        "skipped_steps": at.skipped,
-        "train_loss": train_loss,
-    }
-    if validation is not None:
-        row["validation_loss"] = validation.score
-        for name, errors in overall(validation.rows).items():
-            row[f"{name} MAE [{errors.unit}]"] = errors.mae
-            row[f"{name} RMSE [{errors.unit}]"] = errors.rmse
-    return row
-
-
-def _columns(trainer: Trainer, validated: bool) -> list[tuple[str, str, str]]:
-    """Columns of the display: the errors (MAE) of what the validation set has."""
-    columns = [("epoch", "", "epoch"), ("rate", "", "learning_rate"), ("train", "loss", "train_loss")]
-    if validated:
-        columns.append(("valid.", "loss", "validation_loss"))
-    labels = {label for structure in trainer.validation for label in structure.labels}
-    shown = [
-        ("energy", "energy per atom", "meV/atom"),
-        ("forces", "forces", "meV/A"),
-        ("stress", "stress", "meV/A^3"),
-    ]
-    if trainer.config.model.electronic != "none":
-        shown += [("charges", "charges", "me"), ("spins", "spins", "m mu_B")]
-    columns += [(label, unit, f"{name} MAE [{unit}]") for label, name, unit in shown if label in labels]
-    return columns
-
-
-def _introduction(start: Checkpoint, sets: DataSets) -> list[str]:
-    lines = []
-    for name in SETS:
-        content = sets.describe()[name]
-        labels = ", ".join(content["labels"]) or "no labels"
-        lines.append(f"{name:<10} {content['frames']:6d} frames, {content['atoms']:8d} atoms: {labels}")
-    table, warnings = reference_lines(sets.train, start.elements, start.statistics)
-    weights = {name: value for name, value in Loss(start.config.loss, Scales()).weights.items()}
-    lines += ["", *table, *(f"WARNING: {warning}" for warning in warnings), ""]
-    lines.append("loss weights: " + ", ".join(f"{name} {value:g}" for name, value in weights.items()))
-    if start.config.model.electronic == "none":
-        lines.append("blind: total charge and spin are withheld from the model")
-    return lines
 
 
 def _info(sets: DataSets, elements: Sequence[int]) -> dict[str, Any]:
@@ -209,18 +155,11 @@ def _info(sets: DataSets, elements: Sequence[int]) -> dict[str, Any]:
 def _changed(sets: DataSets, checkpoint: Checkpoint, run: RunDirectory) -> str:
     before, now = checkpoint.info["fingerprints"], sets.fingerprints()
     frames = checkpoint.info["frames"]
-    changed = [
-        f"{s} ({frames[s]} frames then, {len(getattr(sets, s))} now)" for s in SETS if before[s] != now[s]
-    ]
+    changed = [f"{s} ({frames[s]} frames then, {len(getattr(sets, s))} now)" for s in SETS if before[s] != now[s]]
     return (
         f"{run.path}: the data have changed since this run began: {', '.join(changed)}; it cannot go on. "
         f"Restore the files named in {run.split}, or begin a new run with `charon train`"
     )
-
-
-def _use_threads(config: Config) -> None:
-    if config.training.threads is not None:
-        torch.set_num_threads(config.training.threads)
 
 
 def _say(console: Console, run: RunDirectory, text: str) -> None:
