@@ -145,7 +145,8 @@ class Demonstration:
         lines = [
             *summary.lines_of_errors(errors["clusters"], errors["salt"]),
             *summary.lines_of_scans(curves),
-            *summary.lines_of_salt(salt, speed, agreements),
+            *summary.lines_of_salt(salt, speed),
+            *summary.lines_of_agreement(agreements),
         ]
         said = [export.line() for export in self.exports.values()]
         return Results(lines, runs, curves, salt, agreements, speed, said)

@@ -4,7 +4,9 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -197,26 +199,43 @@ void PairCharon::compute(int eflag, int vflag) {
 
 charon::ModelOutput PairCharon::evaluate() {
   const charon::Metadata &metadata = model_->metadata();
-  const int broken = atoms_.gather(*atom, *list, element_of_type_, metadata.cutoff);
-  if (broken >= 0)
-    error->one(FLERR, "pair_style charon: the position of atom {} is not finite at step {}", atom->tag[broken],
-               update->ntimestep);
+  check_positions(atoms_.gather(*atom, *list, element_of_type_, metadata.cutoff));
   const charon_backend table = exchange_.begin(comm, world, comm_forward, atoms_.row_of_atom());
   const charon::BackendScope scope(table);
   try {
     return model_->evaluate(atoms_.input(*atom, *domain, total_charge_.value_or(0), multiplicity_.value_or(1) - 1.0));
   } catch (const std::exception &failure) {
     exchange_.rethrow();
-    error->one(FLERR, "pair_style charon: {} failed at step {}: {}", path_, update->ntimestep, cause(failure.what()));
+    abort_all(
+        fmt::format("pair_style charon: {} failed at step {}: {}", path_, update->ntimestep, cause(failure.what())));
   }
+}
+
+// `broken`: an atom of this rank, ghosts included, whose position is not finite, or -1. All ranks agree on the error.
+void PairCharon::check_positions(int broken) const {
+  const tagint mine = broken < 0 ? 0 : atom->tag[broken];
+  tagint largest = 0;
+  MPI_Allreduce(&mine, &largest, 1, MPI_LMP_TAGINT, MPI_MAX, world);
+  if (largest > 0)
+    error->all(FLERR, "pair_style charon: the position of atom {} is not finite at step {}", largest,
+               update->ntimestep);
 }
 
 void PairCharon::check_energies(const charon::ModelOutput &output) const {
   const auto *energy = output.energies.const_data_ptr<double>();
   for (int64_t row = 0; row < atoms_.n_local(); ++row)
     if (!std::isfinite(energy[row]))
-      error->one(FLERR, "pair_style charon: the energy of atom {} is not finite at step {}: two atoms may coincide",
-                 atom->tag[atoms_.atom_of_row(row)], update->ntimestep);
+      abort_all(fmt::format("pair_style charon: the energy of atom {} is not finite at step {}: two atoms may coincide",
+                            atom->tag[atoms_.atom_of_row(row)], update->ntimestep));
+}
+
+// One rank ends all. Of the first ranks to fail LAMMPS shows only what rank 0 has to say.
+void PairCharon::abort_all(const std::string &message) const {
+  if (comm->me != 0) {
+    std::fprintf(stderr, "ERROR on proc %d: %s\n", comm->me, message.c_str());
+    std::fflush(stderr);
+  }
+  error->one(FLERR, message);
 }
 
 void PairCharon::add_energies(const at::Tensor &energies) {

@@ -45,7 +45,9 @@ class PairCharon : public Pair {
   void warn_outside_training() const;
 
   charon::ModelOutput evaluate();
+  void check_positions(int broken) const;
   void check_energies(const charon::ModelOutput &output) const;
+  [[noreturn]] void abort_all(const std::string &message) const;
   void add_energies(const at::Tensor &energies);
   void add_forces(const at::Tensor &edge_gradient, const at::Tensor &position_gradient);
   void add_virial(const at::Tensor &strain_gradient);

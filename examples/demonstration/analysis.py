@@ -10,7 +10,7 @@ from ase.data import atomic_numbers
 from charon.neighbors import edge_vectors, neighbor_list
 
 PAIRS = (("Na", "Na"), ("Na", "Cl"), ("Cl", "Cl"))
-BIN = 0.05  # A
+BIN = 0.1  # A
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def weighted_mean(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, 
     return mean, np.sqrt(square * n / (n - 1)) / weights.sum()
 
 
-def first_peak(distribution: Distribution, reach: float = 0.25) -> tuple[float, float]:
+def first_peak(distribution: Distribution, reach: float) -> tuple[float, float]:
     """Position (A) and height of the highest peak, by a parabola through the points within `reach` (A)."""
     r, g = distribution.r, distribution.g
     top = r[np.argmax(g)]
@@ -96,7 +96,7 @@ class Drift:
 
     Args:
         slope: meV/atom/ps.
-        error: standard error of the slope, meV/atom/ps.
+        error: standard error of the slope from the scatter of block means about the line, meV/atom/ps.
         scatter: root mean square deviation from the line, meV/atom.
     """
 
@@ -105,12 +105,14 @@ class Drift:
     scatter: float
 
 
-def energy_drift(time: np.ndarray, energy: np.ndarray, n_atoms: int) -> Drift:
+def energy_drift(time: np.ndarray, energy: np.ndarray, n_atoms: int, blocks: int = 10) -> Drift:
     """Least squares of the total energy [n_steps] (eV) over time [n_steps] (ps), per atom."""
     t, e = time - time.mean(), 1000.0 * (energy - energy.mean()) / n_atoms
     slope = (t @ e) / (t @ t)
     rest = e - slope * t
-    error = np.sqrt((rest @ rest) / max(1, len(t) - 2) / (t @ t))
+    means = np.array([part.mean() for part in np.array_split(rest, blocks)])
+    middles = np.array([part.mean() for part in np.array_split(t, blocks)])
+    error = np.sqrt((means @ means) / (blocks - 2) / (middles @ middles))
     return Drift(float(slope), float(error), float(np.sqrt((rest**2).mean())))
 
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from charon.metrics import PROPERTIES
+from charon.metrics import PROPERTIES, ErrorRow, overall
 from charon.report import Page
-from charon.report.run_report import add_errors, keep
+from charon.report.looks import pretty
+from charon.report.run_report import keep
 from charon.run_directory import RunDirectory
-from demonstration.analysis import first_peak
+from charon.tables import by_system
 from demonstration.figures import course_figure, distributions_figure, scan_figure
 from demonstration.melt import REPLICAS, TEMPERATURE, Agreement
 from demonstration.salt import Salt
@@ -70,8 +71,8 @@ def write_page(results: Results, folder: Path) -> Path:
 def add_summary(page: Page, lines: Sequence[Line]) -> None:
     """The results, a table per topic."""
     for topic in dict.fromkeys(line.topic for line in lines):
-        rows = [[line.what, line.value] for line in lines if line.topic == topic]
-        page.table([topic, ""], rows)
+        rows = [[line.what, line.value, line.beside] for line in lines if line.topic == topic]
+        page.table([topic, "", ""], rows)
 
 
 def add_states(page: Page, scans: Sequence[ScanResult], figures: Path) -> None:
@@ -101,9 +102,8 @@ def add_simulation(page: Page, results: Results, figures: Path) -> None:
     )
     curves = {"NVT": salt.nvt, "NVE": salt.nve}
     keep(page, figures / "distributions.png", distributions_figure(salt.labelled, curves))
-    parts = {"labelled": salt.labelled, **curves}
-    rows = [[pair, *(x for part in parts.values() for x in first_peak(part[pair]))] for pair in salt.labelled]
-    headings = [f"{part}: {what}" for part in parts for what in ("r [Å]", "height")]
+    rows = [[pair, *(f"{x:.2f}" for peak in peaks for x in peak)] for pair, peaks in salt.peaks().items()]
+    headings = [f"{part}: {what}" for part in ("labelled", *curves) for what in ("r [Å]", "height")]
     page.table(["pair", *headings], rows, caption="First peak of g(r)")
     course = course_figure(salt.runs, salt.n_ions, TEMPERATURE, salt.labelled_pressure)
     keep(page, figures / "course.png", course)
@@ -148,6 +148,17 @@ def add_test_set(page: Page, run: RunDirectory) -> None:
     for path in _existing(run, "systems_test", names):
         page.figure(path, summary=f"{path.stem.removeprefix('systems_test_').replace('_', ' ')}: each system")
     add_errors(page, run.read_evaluation()[0]["test"])
+
+
+def add_errors(page: Page, rows: Sequence[ErrorRow]) -> None:
+    """MAE of each property, a line per system; the report of the run has the RMSE too."""
+    whole = {name: row for name, row in overall(rows).items() if name != "energy"}
+    lines: list[list[object]] = []
+    for system, found in by_system(rows).items():
+        cells = [float(f"{found[name].mae:.3g}") if name in found else "-" for name in whole]
+        lines.append([system, max(row.frames for row in found.values()), *cells])
+    headings = [f"{name} [{pretty(row.unit)}]" for name, row in whole.items()]
+    page.table(["system", "frames", *headings], lines, caption="Mean absolute errors", strong=[0])
 
 
 def _existing(run: RunDirectory, kind: str, names: Sequence[str]) -> list[Path]:

@@ -24,6 +24,8 @@ from demonstration.simulation import Thermo, read_dump, read_thermo
 
 BLOCK_LABELLED, BLOCK_SIMULATED = 15, 3
 """Frames in a block of the error estimates: 0.3 ps of the labelled dynamics, 60 fs of 4096 ions."""
+REACH = {"Na-Na": 0.7, "Na-Cl": 0.25, "Cl-Cl": 0.7}
+"""How far from its top a peak is fitted by a parabola, A."""
 Distributions = dict[str, Distribution]
 
 
@@ -53,9 +55,10 @@ class Salt:
     model_charge: float
     drift: Drift
 
-    def peaks(self) -> dict[str, tuple[tuple[float, float], tuple[float, float]]]:
-        """(position A, height) of the first peak of each pair: labelled, and NVE by the model."""
-        return {pair: (first_peak(self.labelled[pair]), first_peak(self.nve[pair])) for pair in self.labelled}
+    def peaks(self) -> dict[str, list[tuple[float, float]]]:
+        """(position A, height) of the first peak of each pair: labelled, in NVT and in NVE."""
+        parts = (self.labelled, self.nvt, self.nve)
+        return {pair: [first_peak(part[pair], REACH[pair]) for part in parts] for pair in self.labelled}
 
 
 def labelled_trajectories(config: DataConfig) -> list[list[Structure]]:

@@ -100,11 +100,19 @@ class ScanResult:
     reference: Curves
     model: Curves
 
-    def gap_error(self) -> float:
-        """Mean absolute error of the difference between the two states, eV."""
+    def gap(self, curves: Curves) -> np.ndarray:
+        """Energy of the first state above the second, [n_points], eV."""
         first, second = (state.name for state in self.scan.states)
-        gaps = [curves[first] - curves[second] for curves in (self.reference, self.model)]  # [n_points] each
-        return float(np.nanmean(np.abs(gaps[1] - gaps[0])))
+        return curves[first] - curves[second]
+
+    def gap_error(self) -> float:
+        """Mean absolute error of the gap, eV."""
+        return float(np.nanmean(np.abs(self.gap(self.model) - self.gap(self.reference))))
+
+    def gap_range(self) -> tuple[float, float]:
+        """Smallest and largest gap by tight binding, eV."""
+        gap = self.gap(self.reference)
+        return float(np.nanmin(gap)), float(np.nanmax(gap))
 
     def save(self, path: Path) -> None:
         """A CSV table: the coordinate, then each state by tight binding and by the model, eV."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from rich.table import Table
 
-from charon.metrics import ErrorRow
+from charon.metrics import ALL_SYSTEMS, ErrorRow
+from charon.report.looks import pretty
 from demonstration.melt import Agreement
 from demonstration.salt import Salt
 from demonstration.scans import ScanResult
@@ -16,11 +17,12 @@ SALT = "molten NaCl"
 
 @dataclass(frozen=True)
 class Line:
-    """One result: what, where, value with its unit."""
+    """One result: its topic, what it is, its value with unit, and what to compare it with."""
 
     topic: str
     what: str
     value: str
+    beside: str = ""
 
 
 def pooled(rows: Iterable[ErrorRow], name: str, systems: Sequence[str]) -> ErrorRow | None:
@@ -47,7 +49,7 @@ def pooled(rows: Iterable[ErrorRow], name: str, systems: Sequence[str]) -> Error
 
 def families(rows: Iterable[ErrorRow]) -> dict[str, list[str]]:
     """The systems of the cluster set by family: Ag3, carbenes, salt clusters, carbon chains."""
-    systems = sorted({row.system for row in rows} - {"all"})
+    systems = sorted({row.system for row in rows} - {ALL_SYSTEMS})
     found: dict[str, list[str]] = {"Ag3": [], "carbenes": [], "NaCl clusters": [], "carbon chains": []}
     for system in systems:
         found[family(system)].append(system)
@@ -65,62 +67,64 @@ def family(system: str) -> str:
 
 def lines_of_errors(clusters: Sequence[ErrorRow], salt: Sequence[ErrorRow]) -> list[Line]:
     """MAE of the forces on the test sets, by family, and of energy and stress of the salt."""
-    rows = [(name, pooled(clusters, "forces", members)) for name, members in families(clusters).items()]
-    lines = [Line("test sets, MAE", f"forces, {name}", _with_spread(row)) for name, row in rows if row]
-    for name in ("forces", "energy per atom", "stress"):
-        row = pooled(salt, name, ["all"])
-        if row:
-            lines.append(Line("test sets, MAE", f"{name}, {SALT}", _with_spread(row)))
-    return lines
-
-
-def _with_spread(row: ErrorRow) -> str:
-    unit = row.unit.replace("/A", "/Å").replace("^3", "³")
-    return f"{row.mae:.3g} {unit} (the data spread by {row.reference_rms:.3g})"
+    rows = [(f"forces, {name}", pooled(clusters, "forces", of)) for name, of in families(clusters).items()]
+    names = ("forces", "energy per atom", "stress")
+    rows += [(f"{name}, {SALT}", pooled(salt, name, [ALL_SYSTEMS])) for name in names]
+    return [
+        Line("test sets, MAE", what, f"{row.mae:.3g} {pretty(row.unit)}", f"rms of labels {row.reference_rms:.3g}")
+        for what, row in rows
+        if row
+    ]
 
 
 def lines_of_scans(results: Iterable[ScanResult]) -> list[Line]:
     """Mean error of the gap between two states along each scan."""
+    lines = []
+    for result in results:
+        names = " and ".join(state.name for state in result.scan.states)
+        low, high = result.gap_range()
+        gap = f"gap {low:.2f} to {high:.2f} eV"
+        lines.append(Line("two states, mean error of the gap", names, f"{1e3 * result.gap_error():.0f} meV", gap))
+    return lines
+
+
+def lines_of_salt(salt: Salt, speed: tuple[float, float]) -> list[Line]:
+    """First peaks, pressure, drift and speed of the simulation."""
+    topic, lines = f"{SALT}, {salt.n_ions} ions", []
+    for pair, ((r0, g0), _, (r, g)) in salt.peaks().items():
+        what = f"first peak of g(r), {pair}"
+        lines.append(Line(topic, what, f"{r:.2f} Å, height {g:.2f}", f"labelled {r0:.2f} Å, {g0:.2f}"))
+    (p, error), (p0, error0) = salt.model_pressure, salt.labelled_pressure
+    beside = f"labelled {p0:.2f} ± {error0:.2f}"
+    lines.append(Line(topic, "pressure", f"{p:.2f} ± {error:.2f} GPa", beside))
+    drift, time = salt.drift, salt.runs[1]["Time"]
+    value = f"{drift.slope:+.2g} ± {drift.error:.1g} meV/atom/ps"
+    lines.append(Line(topic, "NVE drift, float32", value, f"over {time[-1] - time[0]:.2f} ps"))
+    lines.append(Line(topic, "speed", f"{speed[1]:.0f} µs per ion and step", "two ranks"))
+    return lines
+
+
+def lines_of_agreement(agreements: Iterable[Agreement]) -> list[Line]:
+    """Relative difference of energies and largest of forces, LAMMPS and ASE."""
     return [
         Line(
-            "two states",
-            "gap of " + " and ".join(state.name for state in result.scan.states),
-            f"{1e3 * result.gap_error():.0f} meV mean error on the scan",
+            "last configuration",
+            f"{found.what}, {found.dtype}",
+            f"energy {abs(found.energy_difference / found.energy):.0e} relative",
+            f"forces {found.force_difference:.0e} eV/Å",
         )
-        for result in results
+        for found in agreements
     ]
-
-
-def lines_of_salt(salt: Salt, speed: tuple[float, float], agreements: Sequence[Agreement]) -> list[Line]:
-    """First peaks, pressure, drift, agreement and speed of the simulation."""
-    topic = f"{SALT}, {salt.n_ions} ions"
-    lines = []
-    for pair, ((r0, g0), (r, g)) in salt.peaks().items():
-        text = f"{r:.2f} Å, {g:.2f} (labelled: {r0:.2f} Å, {g0:.2f})"
-        lines.append(Line(topic, f"first peak of g(r), {pair}", text))
-    found, reference = salt.model_pressure, salt.labelled_pressure
-    text = f"{found[0]:.2f} ± {found[1]:.2f} GPa (labelled: {reference[0]:.2f} ± {reference[1]:.2f})"
-    lines.append(Line(topic, "pressure", text))
-    drift = salt.drift
-    lines.append(Line(topic, "NVE drift, float32", f"{drift.slope:+.2g} ± {drift.error:.1g} meV/atom/ps"))
-    lines.append(Line(topic, "speed, two ranks", f"{speed[1]:.0f} µs per ion and step"))
-    for found in agreements:
-        relative = abs(found.energy_difference / found.energy)
-        text = f"energy {relative:.0e} relative, forces {found.force_difference:.0e} eV/Å"
-        lines.append(Line("same energy", f"{found.what}, {found.dtype}", text))
-    return lines
 
 
 def table(lines: Sequence[Line]) -> Table:
     """The lines for the terminal, a block per topic."""
     found = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    found.add_column(style="bold", no_wrap=True)
-    found.add_column(no_wrap=True)
-    found.add_column()
-    topic = ""
-    for line in lines:
-        if topic and line.topic != topic:
-            found.add_row("", "", "")
-        found.add_row(line.topic if line.topic != topic else "", line.what, line.value)
-        topic = line.topic
+    for style in (None, None, "dim"):
+        found.add_column(style=style)
+    for topic in dict.fromkeys(line.topic for line in lines):
+        found.add_row(f"[bold]{topic}[/bold]")
+        for line in lines:
+            if line.topic == topic:
+                found.add_row(f"  {line.what}", line.value, line.beside)
     return found

@@ -28,7 +28,7 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, 2 for an input that the user can mend, 130 after Ctrl-C."""
-    options = build_parser().parse_args(arguments)
+    options = _parse(arguments)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
@@ -48,6 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     print(f"charon: warning: {message}", file=sys.stderr)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; key=value overrides may stand before, between and after them."""
+    parser = build_parser()
+    options, rest = parser.parse_known_args(arguments)
+    late = [word for word in rest if "=" in word and not word.startswith("-")]
+    if len(late) < len(rest) or (late and not hasattr(options, "overrides")):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if late:
+        options.overrides = [*options.overrides, *late]
+    return options
 
 
 def build_parser() -> argparse.ArgumentParser:

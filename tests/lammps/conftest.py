@@ -16,7 +16,7 @@ from ase.build import bulk
 from ase.data import atomic_masses, atomic_numbers
 
 from charon.batch import Batch, collate, make_graph
-from charon.export import LoadedModel, export_model
+from charon.export import LoadedModel, export_model, load_model
 from charon.model import ModelConfig, Prediction, Statistics, build_potential
 from charon.structure import Structure
 
@@ -73,7 +73,8 @@ class Lammps:
     def run(self, script: str, ranks: int = 1, timeout: float = 120.0) -> Outcome:
         """Runs a script, which may fail; `dump.txt` and the last thermo table are read."""
         (self.folder / "in.test").write_text(script)
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        # ranks may outnumber cores: one that waits must let others compute
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPIR_CVAR_CH4_PROGRESS_THROTTLE": "true"}
         command = [BIN / "mpiexec", "-n", str(ranks), BIN / "lmp", "-in", "in.test", "-log", "none"]
         done = subprocess.run(
             command,
@@ -252,8 +253,6 @@ def model_path(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def model(model_path: Path) -> LoadedModel:
-    from charon.export import load_model
-
     return load_model(model_path)
 
 
@@ -275,3 +274,15 @@ class Inputs:
 @pytest.fixture(scope="session")
 def inputs(cases: dict[str, Case]) -> Inputs:
     return Inputs(cases)
+
+
+@pytest.fixture(scope="session")
+def model32_path(folder: Path) -> Path:
+    random_model(folder / "single.pt", dtype=torch.float32)
+    return folder / "single.pt"
+
+
+@pytest.fixture(scope="session")
+def blind_path(folder: Path) -> Path:
+    random_model(folder / "blind.pt", electronic="none")
+    return folder / "blind.pt"

@@ -142,3 +142,18 @@ def test_broken_pipe_is_silent():
     code += "raise SystemExit(cli.main(['label', 'a', 'b']))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 1 and result.stderr == ""
+
+
+def test_overrides_may_follow_options():
+    options = cli._parse(
+        ["train", "c.yaml", "model.cutoff=4", "--blind", "training.epochs=2", "--run-dir", "r", "training.seed=3"]
+    )
+    assert options.overrides == ["model.cutoff=4", "training.epochs=2", "training.seed=3"]
+    assert options.blind and str(options.run_dir) == "r"
+
+
+@pytest.mark.parametrize("words", [["train", "c.yaml", "--blindly"], ["eval", "m.pt", "d.xyz", "a=b"]])
+def test_other_unknown_words_are_refused(words, capsys):
+    with pytest.raises(SystemExit):
+        cli._parse(words)
+    assert "unrecognized arguments" in capsys.readouterr().err

@@ -124,7 +124,7 @@ def test_drift_of_a_straight_line_with_a_ripple():
     drift = energy_drift(time, -500.0 + 0.2 * time + ripple, n_atoms=100)
     assert drift.slope == pytest.approx(2.0, rel=0.01)  # 0.2 eV/ps of 100 atoms
     assert drift.scatter == pytest.approx(0.01 / 2**0.5, rel=0.02)
-    assert 0 < drift.error < 0.02
+    assert 0 < drift.error < 0.05
 
 
 def test_pressure_is_kinetic_plus_static():

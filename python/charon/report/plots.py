@@ -177,7 +177,7 @@ def _legend(figure: Figure, systems: Sequence[str]) -> None:
         Line2D([], [], linestyle="", marker="o", markersize=5, color=color(i), label=name)
         for i, name in enumerate(systems)
     ]
-    columns = max(1, min(len(systems), 54 // (max(map(len, systems)) + 4)))
+    columns = max(1, min(len(systems), 60 // (max(map(len, systems)) + 4)))
     figure.legend(
         handles=marks,
         loc="outside lower center",

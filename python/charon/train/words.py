@@ -1,4 +1,4 @@
-"""What a training says of itself: its introduction, the rows of metrics.csv and the columns of the display."""
+"""What a training says of itself: introduction, rows of metrics.csv, columns of the display."""
 
 from typing import Any
 
@@ -52,8 +52,9 @@ def columns_shown(trainer: Trainer, validated: bool) -> list[tuple[str, str, str
 def introduction(start: Checkpoint, sets: DataSets) -> list[str]:
     """Lines said before the first step: sets, reference energies with warnings, weights of the loss."""
     lines = []
+    description = sets.describe()
     for name in SETS:
-        content = sets.describe()[name]
+        content = description[name]
         labels = ", ".join(content["labels"]) or "no labels"
         lines.append(f"{name:<10} {content['frames']:6d} frames, {content['atoms']:8d} atoms: {labels}")
     table, warnings = reference_lines(sets.train, start.elements, start.statistics)

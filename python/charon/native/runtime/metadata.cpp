@@ -27,6 +27,16 @@ void check_version(const Json &json, const std::string &key, int64_t expected) {
                              std::to_string(expected) + ": export the model again with this version of Charon");
 }
 
+std::vector<std::string> symbols_of(const Json &json) {
+  std::vector<std::string> elements;
+  for (const Json &element : json.array()) {
+    elements.push_back(element.string());
+    if (atomic_number(elements.back()) == 0)
+      throw std::runtime_error("expected a chemical symbol, found '" + elements.back() + "'");
+  }
+  return elements;
+}
+
 std::array<int64_t, 2> range(const Json &json) {
   if (json.array().size() != 2) throw std::runtime_error("expected the two ends of a range");
   return {json.array()[0].integer(), json.array()[1].integer()};
@@ -58,7 +68,7 @@ Metadata Metadata::parse(const std::string &json_text) {
   Metadata metadata;
   metadata.charon_version = json.at("charon").string();
   metadata.torch_version = json.at("torch").string();
-  for (const Json &element : json.at("elements").array()) metadata.elements.push_back(element.string());
+  metadata.elements = symbols_of(json.at("elements"));
   metadata.cutoff = json.at("cutoff").number();
   metadata.single_precision = is_single(json.at("dtype").string());
   metadata.exchange_width = json.at("exchange_width").integer();

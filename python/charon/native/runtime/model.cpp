@@ -2,6 +2,9 @@
 
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
+#include <algorithm>
+#include <iomanip>
+#include <sstream>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -51,6 +54,12 @@ std::vector<std::pair<const char *, at::Tensor>> named(const ModelOutput &output
           {"dipoles", output.dipoles}};
 }
 
+std::string scientific(double value) {
+  std::ostringstream text;
+  text << std::scientific << std::setprecision(1) << value;
+  return text.str();
+}
+
 void check_output(const std::string &name, const at::Tensor &found, const at::Tensor &expected, double tolerance) {
   if (found.sizes() != expected.sizes())
     throw std::runtime_error("the golden sample's " + name + " has another shape than the model's");
@@ -58,7 +67,7 @@ void check_output(const std::string &name, const at::Tensor &found, const at::Te
   const double scale = std::max(1.0, expected.abs().max().item<double>());
   const double error = (found.to(at::kDouble) - expected).abs().max().item<double>();
   if (!(error <= tolerance * scale))
-    throw std::runtime_error("the golden sample's " + name + " differ by " + std::to_string(error / scale) +
+    throw std::runtime_error("the golden sample's " + name + " differ by " + scientific(error / scale) +
                              " (relative): this torch computes another energy than the one that wrote the file");
 }
 
