@@ -117,7 +117,7 @@ class Demonstration:
         folder, model, double = self.folder / "melt", self.exports["salt"].path, self.exports["double"].path
         start = melt.starting_frame(read_structures(self.trainings["salt"].config.data.train))
         scripts = [SCRIPTS / "salt.in", SCRIPTS / "single_point.in"]
-        inputs = [f"{start.source} {self.options.simulation_minutes}", model, double, *scripts]
+        inputs: list[str | Path] = [f"{start.source} {self.options.simulation_minutes}", model, double, *scripts]
         if self.stages.stands("melt", inputs):
             self._say(f"{folder} stands")
             return

@@ -2,6 +2,13 @@
 // This file links to LAMMPS and is distributed under the GNU General Public License, version 2 (see LICENSE).
 #include "model_atoms.h"
 
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
 #include <cmath>
 
 #include "atom.h"

@@ -1,6 +1,7 @@
 """Figures of the demonstration: scans of molecules, pair distributions, the course of the simulation."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ def scan_figure(result: ScanResult) -> Figure:
     for index, name in enumerate(names):
         axis = panels[index if broken else 0]
         axis.plot(scan.values, reference[name] - zero, color=color(index), linewidth=1.8, label=f"{name}, GFN2-xTB")
-        style = {"linestyle": "", "marker": "o", "markersize": 4.5, "markerfacecolor": "white"}
+        style: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.5, "markerfacecolor": "white"}
         axis.plot(scan.values, model[name] - zero, color=color(index), label=f"{name}, model", **style)
     for axis in panels:
         _label(axis, scan.coordinate if axis is panels[-1] else "", "energy [eV], one zero for both states")
@@ -68,7 +69,7 @@ def _break(panels: Sequence[Axes]) -> None:
     upper.tick_params(bottom=False, labelbottom=False)
     upper.set_ylabel("")
     lower.yaxis.set_label_coords(-0.13, 1.05)
-    mark = {
+    mark: dict[str, Any] = {
         "marker": [(-1, -0.5), (1, 0.5)],
         "markersize": 9,
         "linestyle": "",

@@ -19,12 +19,12 @@ class Process:
     """A running program whose output is written to a file.
 
     Args:
-        command: program and arguments.
+        command: program and arguments; their text is taken.
         output: file of its standard output and errors.
         folder: where it runs.
     """
 
-    def __init__(self, command: Sequence[str | Path], output: Path, folder: Path | None = None) -> None:
+    def __init__(self, command: Sequence[object], output: Path, folder: Path | None = None) -> None:
         self.command, self.output = [str(part) for part in command], output
         with output.open("w") as file:
             self.child = subprocess.Popen(

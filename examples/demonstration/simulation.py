@@ -48,8 +48,8 @@ def run_lammps(
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log.lammps"
     log.unlink(missing_ok=True)
-    settings = [word for name, value in variables.items() for word in ("-var", name, value)]
-    lammps = [program("lmp"), "-in", SCRIPTS / script, "-log", log.name, *settings]
+    settings: list[object] = [word for name, value in variables.items() for word in ("-var", name, value)]
+    lammps: list[object] = [program("lmp"), "-in", SCRIPTS / script, "-log", log.name, *settings]
     process = Process([program("mpiexec"), "-n", ranks, *lammps], folder / "screen.txt", folder)
     try:
         while process.running():

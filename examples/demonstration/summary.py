@@ -71,7 +71,7 @@ def lines_of_errors(clusters: Sequence[ErrorRow], salt: Sequence[ErrorRow]) -> l
     names = ("forces", "energy per atom", "stress")
     rows += [(f"{name}, {SALT}", pooled(salt, name, [ALL_SYSTEMS])) for name in names]
     return [
-        Line("test sets, MAE", what, f"{row.mae:.3g} {pretty(row.unit)}", f"rms of labels {row.reference_rms:.3g}")
+        Line("test sets, MAE", what, f"{row.mae:.3g} {pretty(row.unit)}", f"spread of labels {row.reference_rms:.3g}")
         for what, row in rows
         if row
     ]

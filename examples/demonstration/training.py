@@ -162,7 +162,7 @@ HEADINGS = (
 def table(trainings: Sequence[Training], looks: Sequence[Look]) -> Table:
     """A row for each training: bar, time, losses and the errors (MAE) of its validation set."""
     found = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("", "", "gone", "left"):
+    for name in ("", "", "gone", ""):
         found.add_column(name, no_wrap=True)
     for name, unit, _ in HEADINGS:
         found.add_column(f"{name}\n[dim]{unit}[/dim]", justify="right")

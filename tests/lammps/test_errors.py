@@ -61,7 +61,9 @@ def test_input(lammps, text, model_path, change, message):
 
 
 def test_no_model_named(lammps, text, model_path):
-    assert "pair_style charon" in lammps.fail(text(old=f"pair_style charon {model_path} charge 1 spin 2", new="pair_style charon"))
+    assert "pair_style charon" in lammps.fail(
+        text(old=f"pair_style charon {model_path} charge 1 spin 2", new="pair_style charon")
+    )
 
 
 # ---- files; the texts come from the runtime, which is quicker to ask than a whole LAMMPS

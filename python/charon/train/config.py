@@ -65,6 +65,9 @@ class TrainingConfig(Section):
     steps: int | None = Field(None, ge=1, description="total number of steps, in place of epochs")
     max_minutes: float | None = Field(None, gt=0.0, description="the schedule is shortened to end within this time")
     batch_size: int = Field(5, ge=1, description="structures per step")
+    optimizer: Literal["adamw", "muon"] = Field(
+        "muon", description="muon: orthogonalized momentum for matrices, AdamW for the rest"
+    )
     learning_rate: float = Field(5e-3, gt=0.0)
     schedule: Literal["cosine", "constant", "plateau"] = "cosine"
     warmup: Fraction = Field(0.02, description="fraction of the training in which the learning rate rises")

@@ -19,6 +19,7 @@ from charon.train.dataset import batch_order, fixed_batches
 from charon.train.ema import AveragedWeights
 from charon.train.interruption import Interruption, interruptible
 from charon.train.loss import Loss
+from charon.train.optimizer import make_optimizer
 from charon.train.position import Position
 from charon.train.schedule import GradientLimit, LearningRate, energy_weight
 
@@ -63,21 +64,13 @@ class Trainer:
         self.validation = [graph.structure for graph in validation]
         self.validation_batches = fixed_batches(validation, self.dtype)
         self.parameters = [parameter for parameter in potential.parameters() if parameter.requires_grad]
-        self.optimizer = self._make_optimizer()
+        self.optimizer = make_optimizer(potential, config.training)
         self.average = AveragedWeights(potential, config.training.ema_decay)
         self.learning_rate = LearningRate(config.training)
         self.limit = GradientLimit(config.training.clip_norm, config.training.clip_factor)
         batches = math.ceil(len(train) / config.training.batch_size)
         self.most_steps = config.training.steps or config.training.epochs * batches
         self.at = Position(planned=self.most_steps)
-
-    def _make_optimizer(self) -> torch.optim.Optimizer:
-        decay = self.config.training.weight_decay
-        groups = [
-            {"params": [p for p in self.parameters if p.ndim >= 2], "weight_decay": decay},
-            {"params": [p for p in self.parameters if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW([g for g in groups if g["params"]], lr=self.config.training.learning_rate, fused=True)
 
     @property
     def progress(self) -> float:
@@ -140,12 +133,11 @@ class Trainer:
 
     def _step(self, members: np.ndarray) -> float:
         batch = collate([self.graphs[i] for i in members], self.dtype)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate.at(self.progress)
+        self.optimizer.set_learning_rate(self.learning_rate.at(self.progress))
         prediction = evaluate(self.potential, batch, create_graph=True)
         terms = self.loss.terms(prediction, batch)
         total = self.loss.total(terms, energy_weight(self.loss.config, self.progress))
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         total.backward()
         norm = self.limit.apply([p.grad for p in self.parameters if p.grad is not None])
         self.at.step += 1

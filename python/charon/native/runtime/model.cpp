@@ -1,5 +1,7 @@
 #include "model.h"
 
+#include <ATen/ATen.h>
+#include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <algorithm>
@@ -75,7 +77,7 @@ void check_output(const std::string &name, const at::Tensor &found, const at::Te
 
 Model::Model(const std::string &path) {
   ModelFile file = read_model_file(path);
-  module_ = std::move(file.module);
+  module_ = std::make_unique<torch::jit::Module>(std::move(file.module));
   metadata_text_ = std::move(file.metadata);
   try {
     metadata_ = Metadata::parse(metadata_text_);
@@ -84,6 +86,8 @@ Model::Model(const std::string &path) {
     throw std::runtime_error("model file '" + path + "': " + error.what());
   }
 }
+
+Model::~Model() = default;
 
 ModelOutput Model::evaluate(const ModelInput &input) {
   std::vector<c10::IValue> arguments{input.types,
@@ -96,7 +100,7 @@ ModelOutput Model::evaluate(const ModelInput &input) {
                                      input.unpaired.to(dtype()),
                                      input.batch};
   const torch::jit::GraphOptimizerEnabledGuard no_respecialization(false);  // sizes differ from call to call
-  const std::vector<at::Tensor> outputs = module_.forward(std::move(arguments)).toTensorVector();
+  const std::vector<at::Tensor> outputs = module_->forward(std::move(arguments)).toTensorVector();
   if (outputs.size() != 7)
     throw std::runtime_error("the model returned " + std::to_string(outputs.size()) + " tensors, expected 7");
   const auto finished = [&](int k) { return outputs[k].detach().contiguous(); };

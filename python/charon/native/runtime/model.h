@@ -1,10 +1,15 @@
 // Loads and runs an exported model. Knows torch and the model file; no MD engine.
 #pragma once
-#include <torch/script.h>
+#include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <string>
 
 #include "metadata.h"
+
+namespace torch::jit {
+struct Module;
+}
 
 namespace charon {
 
@@ -36,6 +41,7 @@ class Model {
  public:
   // Loads the file and runs its golden sample. Throws std::runtime_error saying what is wrong with the file.
   explicit Model(const std::string &path);
+  ~Model();
 
   const Metadata &metadata() const { return metadata_; }
   const std::string &metadata_text() const { return metadata_text_; }
@@ -47,7 +53,7 @@ class Model {
  private:
   void check_golden_sample(const std::string &golden_text);
 
-  torch::jit::Module module_;
+  std::unique_ptr<torch::jit::Module> module_;
   Metadata metadata_;
   std::string metadata_text_;
 };

@@ -1,6 +1,7 @@
 #include "model_file.h"
 
 #include <caffe2/serialize/inline_container.h>
+#include <torch/csrc/jit/serialization/import.h>
 
 #include <filesystem>
 #include <fstream>

@@ -1,6 +1,6 @@
 // The file of a model: a TorchScript archive with two texts beside the module.
 #pragma once
-#include <torch/script.h>
+#include <torch/csrc/jit/api/module.h>
 
 #include <string>
 
