@@ -145,6 +145,7 @@ class Demonstration:
         lines = [
             *summary.lines_of_errors(errors["clusters"], errors["salt"]),
             *summary.lines_of_scans(curves),
+            summary.line_of_coupling(scans.coupling_at_a_distance(self.exports["clusters"].path)),
             *summary.lines_of_salt(salt, speed),
             *summary.lines_of_agreement(agreements),
         ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from sampling.molecules import carbon_chain
 
 from charon import Calculator
 from charon.data.engine import NotConverged, TbliteEngine
@@ -81,6 +82,15 @@ def _labelled(engine: TbliteEngine, scan: Scan, state: State, value: float) -> f
         return float(engine.single_point(scan.build(value), state.charge, state.spin)["energy"])
     except NotConverged:
         return float("nan")
+
+
+def coupling_at_a_distance(model: Path, distance: float = 50.0) -> float:
+    """Energy (eV) by which two neutral closed shells, CH2 and C10H2, `distance` A apart differ from their sum."""
+    calculator = Calculator(model, charge=0, spin=1)
+    first, second = CARBENE.build(102.0), carbon_chain(extra_hydrogen=False)
+    second.positions += np.array([0.0, 0.0, distance])
+    pair, *alone = (calculator.get_potential_energy(atoms) for atoms in (first + second, first, second))
+    return float(pair - sum(alone))
 
 
 def model_curves(scan: Scan, model: Path) -> Curves:

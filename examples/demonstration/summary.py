@@ -8,6 +8,7 @@ from rich.table import Table
 
 from charon.metrics import ALL_SYSTEMS, ErrorRow
 from charon.report.looks import pretty
+from charon.tables import short
 from demonstration.melt import Agreement
 from demonstration.salt import Salt
 from demonstration.scans import ScanResult
@@ -71,7 +72,12 @@ def lines_of_errors(clusters: Sequence[ErrorRow], salt: Sequence[ErrorRow]) -> l
     names = ("forces", "energy per atom", "stress")
     rows += [(f"{name}, {SALT}", pooled(salt, name, [ALL_SYSTEMS])) for name in names]
     return [
-        Line("test sets, MAE", what, f"{row.mae:.3g} {pretty(row.unit)}", f"spread of labels {row.reference_rms:.3g}")
+        Line(
+            "test sets, MAE",
+            what,
+            f"{short(row.mae)} {pretty(row.unit)}",
+            f"spread of labels {short(row.reference_rms)}",
+        )
         for what, row in rows
         if row
     ]
@@ -86,6 +92,11 @@ def lines_of_scans(results: Iterable[ScanResult]) -> list[Line]:
         gap = f"gap {low:.2f} to {high:.2f} eV"
         lines.append(Line("two states, mean error of the gap", names, f"{1e3 * result.gap_error():.0f} meV", gap))
     return lines
+
+
+def line_of_coupling(energy: float) -> Line:
+    """What two far molecules know of each other; `energy` in eV."""
+    return Line("size consistency", "CH2 and C10H2, 50 Å apart", f"{1e3 * energy:+.1g} meV", "from the sum of both")
 
 
 def lines_of_salt(salt: Salt, speed: tuple[float, float]) -> list[Line]:

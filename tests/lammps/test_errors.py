@@ -132,7 +132,7 @@ def test_golden_sample_that_differs(model_path, tmp_path):
     golden = json.loads(extra["golden.json"])
     golden["outputs"]["charges"][0] += 5.5
     path = rewritten(model_path, tmp_path / "other.pt", golden=json.dumps(golden))
-    assert "the golden sample's charges differ by 5." in refusal(path)
+    assert "the golden sample's charges differ by " in refusal(path)
     path = rewritten(model_path, tmp_path / "other.pt", golden="")
     assert "is no Charon model, it lacks extra/golden.json" in refusal(path)
 
