@@ -47,12 +47,13 @@ def structures(sets) -> list[Structure]:
     return [Structure.from_atoms(atoms, source=f"a.xyz, frame {i}") for i, atoms in enumerate(sets.trimers(8))]
 
 
-def test_loss_falls(structures):
-    trainer = trainer_of(structures, epochs=40, ema_decay=0.5, learning_rate=0.02)
+@pytest.mark.parametrize(("optimizer", "epochs"), [("adamw", 40), ("muon", 120)])
+def test_loss_falls(structures, optimizer, epochs):
+    trainer = trainer_of(structures, epochs=epochs, ema_decay=0.5, optimizer=optimizer, learning_rate=0.02)
     before = trainer.validate().score
     assert trainer.run(NO_HOOKS)
     assert trainer.validate().score < 0.2 * before
-    assert trainer.at.epoch == 40 and trainer.at.step == 160 and trainer.at.skipped == 0
+    assert trainer.at.epoch == epochs and trainer.at.step == 4 * epochs and trainer.at.skipped == 0
 
 
 def test_steps_in_place_of_epochs(structures):
