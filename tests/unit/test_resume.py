@@ -82,9 +82,10 @@ def test_a_killed_run_goes_back_to_its_checkpoint(project, console):
 
 
 def test_sigterm_saves_too(project, console):
+    before = signal.getsignal(signal.SIGINT)
     with interrupt_at(1, signal.SIGTERM):
         assert train_from_file(project, run_directory=project.parent / "run", console=console).interrupted
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_finished_run_is_only_evaluated_again(project, console):
