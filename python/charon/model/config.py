@@ -20,6 +20,7 @@ class ModelConfig(BaseModel):
     layers: int = Field(2, ge=1, le=8, description="message layers")
     l_max: Literal[1, 2] = Field(2, description="highest rank of the directional states: 1 vectors, 2 also tensors")
     radial_functions: int = Field(8, ge=2, le=64, description="Bessel functions of the distance")
+    knots: int = Field(40, ge=8, le=1024, description="intervals of the splines that carry the radial filters")
     electronic: Literal["equilibration", "none"] = Field("equilibration", description="how charge and spin enter")
     charge_form: Literal["transfer", "free"] = Field("transfer", description="source of the unconstrained charges")
     transfer_channels: int = Field(8, ge=1, le=256, description="channels of the transfers along edges")

@@ -9,13 +9,13 @@ from charon.model.config import ModelConfig
 from charon.model.equilibration import Equilibration, FreeSource, TransferSource
 from charon.model.message import Message
 from charon.model.update import TensorUpdate, VectorUpdate
+from charon.ops import edge_lists
 
 
 def _equilibration(config: ModelConfig) -> Equilibration:
     if config.charge_form == "free":
         return Equilibration(FreeSource(config.channels), config.channels)
-    source = TransferSource(config.channels, config.transfer_channels, config.radial_functions)
-    return Equilibration(source, config.channels)
+    return Equilibration(TransferSource(config), config.channels)
 
 
 class Layer(nn.Module):
@@ -29,7 +29,7 @@ class Layer(nn.Module):
     def __init__(self, config: ModelConfig, n_elements: int, mean_neighbors: float, first: bool) -> None:
         super().__init__()
         self.electronic = config.electronic != "none"
-        self.message = Message(config.channels, config.l_max, config.radial_functions, mean_neighbors, first)
+        self.message = Message(config, mean_neighbors, first)
         update = VectorUpdate if config.l_max == 1 else TensorUpdate
         self.update = update(config.channels, n_elements)
         self.equilibration = _equilibration(config) if self.electronic else nn.Identity()
@@ -39,26 +39,25 @@ class Layer(nn.Module):
         self,
         state: Tensor,
         charge_spin: Tensor,
-        embedded: Tensor,
+        embedding: Tensor,
         types: Tensor,
-        radial: Tensor,
-        direction: Tensor,
-        center: Tensor,
-        neighbor: Tensor,
+        edge_vector: Tensor,
+        edge_index: Tensor,
+        lists: list[Tensor],
         target: Tensor,
         batch: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """New state, (charge, spin) [n_local, 2] and leftover [n_systems, 2].
 
-        `state` [n_local, ranks, channels], `embedded` [n_all, channels] of the elements, the others as in `Core`.
+        `state` [n_local, ranks, channels], `embedding` [n_elements, channels], the others as in `Core`.
         """
         n_all = types.size(0)
-        message = self.message(state, embedded, radial, direction, center, neighbor)
+        message = self.message(state, embedding, types, edge_vector, edge_index, lists)
         state = self.update(state, message, types[: state.size(0)])
         leftover = torch.zeros_like(target)
         if self.electronic:
             change, charge_spin, leftover = self.equilibration(
-                state[:, 0], charge_spin[:, 1], radial, center, neighbor, n_all, target, batch
+                state[:, 0], charge_spin[:, 1], edge_vector, edge_index, lists, n_all, target, batch
             )
             state = torch.cat([(state[:, 0] + change).unsqueeze(1), state[:, 1:]], dim=1)
         return state, charge_spin, leftover
@@ -81,28 +80,28 @@ class Core(nn.Module):
     def forward(
         self,
         types: Tensor,
-        radial: Tensor,
-        direction: Tensor,
-        center: Tensor,
-        neighbor: Tensor,
+        edge_vector: Tensor,
+        edge_index: Tensor,
         target: Tensor,
         batch: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Atomic energies [n_local], (charge, spin) [n_local, 2], dipoles [n_local, 3], leftover [n_systems, 2].
 
-        `types` [n_all], `radial` [n_edges, functions], `direction` [n_edges, 3 or 8], `center` and `neighbor`
-        [n_edges], `target` [n_systems, 2] (total charge, unpaired electrons), `batch` [n_local].
+        `types` [n_all], `edge_vector` [n_edges, 3] A, `edge_index` [2, n_edges], `target` [n_systems, 2] (total charge,
+        unpaired electrons), `batch` [n_local].
         """
         n_local = batch.size(0)
-        embedded = self.embedding(types)  # [n_all, channels]
+        embedding = self.embedding.weight  # [n_elements, channels]
+        lists = edge_lists(edge_index, n_local, types.size(0))
+        embedded = embedding.index_select(0, types[:n_local])  # [n_local, channels]
         zeros = torch.zeros((n_local, self.ranks - 1, embedded.size(1)), dtype=embedded.dtype, device=types.device)
-        state = torch.cat([embedded[:n_local].unsqueeze(1), zeros], dim=1)  # [n_local, ranks, channels]
+        state = torch.cat([embedded.unsqueeze(1), zeros], dim=1)  # [n_local, ranks, channels]
         charge_spin = zeros[:, :2, 0]
         energy = zeros[:, 0, 0]
         leftover = torch.zeros_like(target)
         for layer, readout in zip(self.layers, self.readouts):
             state, charge_spin, left = layer(
-                state, charge_spin, embedded, types, radial, direction, center, neighbor, target, batch
+                state, charge_spin, embedding, types, edge_vector, edge_index, lists, target, batch
             )
             energy = energy + readout(state[:, 0]).squeeze(1)
             leftover = leftover + left * left

@@ -4,15 +4,23 @@ import torch
 from torch import Tensor, nn
 
 
-def strained(vectors: Tensor, deformation: Tensor, system: Tensor) -> Tensor:
-    """Row vectors `[n, 3]` of systems `[n]` under the deformations `[n_systems, 3, 3]`."""
-    return (vectors.unsqueeze(2) * deformation.index_select(0, system)).sum(1)
+def virial(vectors: Tensor, gradient: Tensor, system: Tensor, n_systems: int) -> Tensor:
+    """`sum r (x) dE/dr` of the row vectors `[n, 3]` of each system: [n_systems, 3, 3].
+
+    It is dE/d(deformation) where all vectors deform alike: r -> r (1 + deformation).
+    """
+    if n_systems == 1:
+        return torch.matmul(vectors.t(), gradient).unsqueeze(0)
+    outer = vectors.unsqueeze(2) * gradient.unsqueeze(1)  # [n, 3, 3]
+    zeros = torch.zeros((n_systems, 3, 3), dtype=vectors.dtype, device=vectors.device)
+    return zeros.index_add(0, system, outer)
 
 
 class Derivatives(nn.Module):
     """The potential's outputs with dE/dedge_vector, dE/dpositions and dE/dstrain.
 
-    The strain is symmetric and acts on edges, positions and cell alike, so its derivative is the whole virial.
+    The strain is symmetric and acts on edges, positions and cell alike: its derivative is the symmetric part of the sum
+    of vector times gradient over all three.
     """
 
     def __init__(self, potential: nn.Module) -> None:
@@ -38,23 +46,18 @@ class Derivatives(nn.Module):
         """
         edge_vector = edge_vector.detach().requires_grad_(True)
         positions = positions.detach().requires_grad_(True)
-        strain = torch.zeros_like(cell).requires_grad_(True)
-        identity = torch.eye(3, dtype=cell.dtype, device=cell.device)
-        deformation = identity + 0.5 * (strain + strain.transpose(1, 2))  # [n_systems, 3, 3]
+        cell = cell.detach().requires_grad_(True)
         energies, charge_spin, dipoles, leftover = self.potential(
-            types,
-            edge_index,
-            strained(edge_vector, deformation, batch.index_select(0, edge_index[0])),
-            strained(positions, deformation, batch),
-            torch.matmul(cell, deformation),
-            pbc,
-            total_charge,
-            unpaired,
-            batch,
+            types, edge_index, edge_vector, positions, cell, pbc, total_charge, unpaired, batch
         )
-        wanted = [edge_vector, positions, strain]
+        wanted = [edge_vector, positions, cell]
         found = torch.autograd.grad([energies.sum()], wanted, create_graph=create_graph, allow_unused=True)
         gradients: list[Tensor] = []
         for gradient, variable in zip(found, wanted):
             gradients.append(torch.zeros_like(variable) if gradient is None else gradient)
-        return [energies, charge_spin, dipoles, leftover], gradients
+        n_systems = cell.size(0)
+        strain = virial(edge_vector, gradients[0], batch.index_select(0, edge_index[0]), n_systems)
+        strain = strain + virial(positions, gradients[1], batch, n_systems)
+        strain = strain + torch.matmul(cell.transpose(1, 2), gradients[2])
+        strain = 0.5 * (strain + strain.transpose(1, 2))
+        return [energies, charge_spin, dipoles, leftover], [gradients[0], gradients[1], strain]

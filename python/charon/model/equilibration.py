@@ -12,7 +12,9 @@ so charges sum to the total charge Q and spins to the number of unpaired electro
 import torch
 from torch import Tensor, nn
 
-from charon.ops import allsum, halo_forward
+from charon.model.config import ModelConfig
+from charon.model.radial import RadialTable
+from charon.ops import allsum, halo_forward, message
 
 
 class TransferSource(nn.Module):
@@ -22,23 +24,30 @@ class TransferSource(nn.Module):
     already carries, hence the spins of a closed shell (u = 0) are exactly zero and flipping all spins flips them all.
     """
 
-    def __init__(self, channels: int, transfer_channels: int, radial_functions: int) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.width = transfer_channels
-        self.pair = nn.Linear(channels, 4 * transfer_channels)
-        self.filters = nn.Linear(radial_functions, 2 * transfer_channels, bias=False)
+        self.width = config.transfer_channels
+        self.pair = nn.Linear(config.channels, 4 * self.width)
+        self.table = RadialTable(config.radial_functions, config.cutoff, config.knots, 1, 2 * self.width)
 
     def forward(
-        self, scalars: Tensor, spins: Tensor, radial: Tensor, center: Tensor, neighbor: Tensor, n_all: int
+        self,
+        scalars: Tensor,
+        spins: Tensor,
+        edge_vector: Tensor,
+        edge_index: Tensor,
+        lists: list[Tensor],
+        n_all: int,
     ) -> Tensor:
         """`scalars` [n_local, channels], `spins` [n_local] -> unconstrained (charge, spin) [n_local, 2]."""
         n, width = scalars.size(0), self.width
         pair = self.pair(scalars).reshape(n, 2, 2, width)  # [n_local, x or y, charge or spin, width]
         carried = torch.stack([torch.ones_like(spins), spins], dim=1).unsqueeze(2)  # [n_local, 2, 1]
         x, y = pair[:, 0], pair[:, 1] * carried  # [n_local, 2, width]
-        received = halo_forward(torch.cat([x, y], dim=1), n_all).index_select(0, neighbor)
-        weight = self.filters(radial).reshape(radial.size(0), 2, width).repeat(1, 2, 1)  # [n_edges, 4, width]
-        summed = torch.zeros((n, 4, width), dtype=x.dtype, device=x.device).index_add(0, center, weight * received)
+        sent = halo_forward(torch.cat([x, y], dim=1).reshape(n, 1, 4 * width), n_all)
+        table = self.table().repeat(1, 1, 2)  # the same filters for x and y
+        summed = message(sent, table, edge_vector, edge_index, lists, n, 0, True, self.table.spacing)
+        summed = summed.reshape(n, 4, width)
         return (x * summed[:, 2:] - y * summed[:, :2]).sum(2)
 
 
@@ -50,7 +59,13 @@ class FreeSource(nn.Module):
         self.hidden, self.out = nn.Linear(channels, channels), nn.Linear(channels, 2)
 
     def forward(
-        self, scalars: Tensor, spins: Tensor, radial: Tensor, center: Tensor, neighbor: Tensor, n_all: int
+        self,
+        scalars: Tensor,
+        spins: Tensor,
+        edge_vector: Tensor,
+        edge_index: Tensor,
+        lists: list[Tensor],
+        n_all: int,
     ) -> Tensor:
         """`scalars` [n_local, channels] -> unconstrained (charge, spin) [n_local, 2]."""
         return self.out(torch.nn.functional.silu(self.hidden(scalars)))
@@ -69,9 +84,9 @@ class Equilibration(nn.Module):
         self,
         scalars: Tensor,
         spins: Tensor,
-        radial: Tensor,
-        center: Tensor,
-        neighbor: Tensor,
+        edge_vector: Tensor,
+        edge_index: Tensor,
+        lists: list[Tensor],
         n_all: int,
         target: Tensor,
         batch: Tensor,
@@ -81,7 +96,7 @@ class Equilibration(nn.Module):
         `target` [n_systems, 2] holds total charge (e) and unpaired electrons, `batch` [n_local] the system of each
         atom, `spins` [n_local] the spins of the layer before.
         """
-        free = self.source(scalars, spins, radial, center, neighbor, n_all)  # [n_local, 2]
+        free = self.source(scalars, spins, edge_vector, edge_index, lists, n_all)  # [n_local, 2]
         readiness = torch.nn.functional.softplus(self.readiness(scalars))  # [n_local, 2]
         sums = torch.zeros((target.size(0), 4), dtype=free.dtype, device=free.device)
         sums = allsum(sums.index_add(0, batch, torch.cat([free, readiness], dim=1)))  # [n_systems, 4]

@@ -7,10 +7,8 @@ from torch import Tensor, nn
 
 from charon.model.config import ModelConfig
 from charon.model.core import Core
-from charon.model.radial import BesselBasis
 from charon.model.reference import Statistics
 from charon.model.repulsion import Repulsion
-from charon.model.tensors import directions, tensor_basis
 
 
 class Potential(nn.Module):
@@ -21,18 +19,15 @@ class Potential(nn.Module):
     """
 
     has_repulsion: Final[bool]
-    basis: Tensor
     reference_energies: Tensor
 
     def __init__(self, config: ModelConfig, elements: list[int], statistics: Statistics) -> None:
         super().__init__()
         self.config, self.elements, self.cutoff = config, list(elements), config.cutoff
-        self.has_repulsion, self.l_max = config.repulsion, config.l_max
-        self.radial = BesselBasis(config.radial_functions, config.cutoff)
+        self.has_repulsion = config.repulsion
         self.core = Core(config, len(elements), statistics.mean_neighbors)
         self.repulsion = Repulsion(elements) if config.repulsion else nn.Identity()
         self.electronegativity = statistics.electronegativity
-        self.register_buffer("basis", tensor_basis())
         self.register_buffer("reference_energies", torch.as_tensor(statistics.reference_energies, dtype=torch.float64))
 
     def _apply(self, fn, recurse: bool = True):
@@ -63,17 +58,12 @@ class Potential(nn.Module):
         `types` [n_all], `edge_index` [2, n_edges], `edge_vector` [n_edges, 3] A, `positions` [n_local, 3] A, `cell`
         [n_systems, 3, 3] A, `pbc` [n_systems, 3], `total_charge` and `unpaired` [n_systems], `batch` [n_local].
         """
-        center, neighbor = edge_index[0], edge_index[1]
         n_local = positions.size(0)
-        length = torch.sqrt((edge_vector * edge_vector).sum(1))  # [n_edges]
-        direction = directions(edge_vector / length.unsqueeze(1), self.basis, self.l_max)  # [n_edges, 3 or 8]
         target = torch.stack([total_charge, unpaired], dim=1)  # [n_systems, 2]
-        energy, charge_spin, dipoles, leftover = self.core(
-            types, self.radial(length), direction, center, neighbor, target, batch
-        )
+        energy, charge_spin, dipoles, leftover = self.core(types, edge_vector, edge_index, target, batch)
         energy = energy + self.electronegativity * charge_spin[:, 0]
         if self.has_repulsion:
-            energy = energy + self.repulsion(types, length, center, neighbor, n_local)
+            energy = energy + self.repulsion(types, edge_vector, edge_index, n_local)
         reference = self.reference_energies.index_select(0, types[:n_local])
         return energy.to(torch.float64) + reference, charge_spin, dipoles, leftover
 

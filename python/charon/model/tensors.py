@@ -24,18 +24,6 @@ def tensor_basis() -> Tensor:
     return torch.tensor(_BASIS, dtype=torch.float64)
 
 
-def directions(unit: Tensor, basis: Tensor, l_max: int) -> Tensor:
-    """Components of rank 1 (sqrt(3) u) and 2 (sqrt(15/2) uu) of unit vectors, each of mean square 1.
-
-    `unit` [n_edges, 3], `basis` [5, 3, 3] -> [n_edges, 3 or 8].
-    """
-    vector = math.sqrt(3.0) * unit  # [n_edges, 3]
-    if l_max == 1:
-        return vector
-    square = (unit.unsqueeze(2) * unit.unsqueeze(1)).flatten(1)  # [n_edges, 9]
-    return torch.cat([vector, math.sqrt(7.5) * (square @ basis.flatten(1).t())], dim=1)
-
-
 def to_matrix(tensor: Tensor, basis: Tensor) -> Tensor:
     """Components `[n, 5, channels]` -> matrices `[n, 3, 3, channels]`."""
     n, channels = tensor.size(0), tensor.size(2)

@@ -1,9 +1,12 @@
-"""The three couplings between atoms of different domains; importing this module loads the native operators.
+"""The native operators; importing this module loads them.
 
-Every exchange of a model is one of them, so that it is exact on any number of domains. The operators are
-`torch.ops.charon.halo_forward`, `.halo_reverse` and `.allsum`; the functions here are their documented face and
-work inside `torch.jit.script`.
+The couplings between atoms of different domains are `halo_forward`, `halo_reverse` and `allsum`: every exchange of a
+model is one of them, so that it is exact on any number of domains. `message` is the sum over an atom's neighbors. The
+functions here are the documented face of `torch.ops.charon.*` and work inside `torch.jit.script`.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -49,3 +52,71 @@ def halo_reverse(g: Tensor, n_local: int) -> Tensor:
 def allsum(x: Tensor) -> Tensor:
     """Sum of `x`, of the same shape in each domain, over all domains: its own adjoint."""
     return torch.ops.charon.allsum(x)
+
+
+_plain_torch = False
+
+
+@contextmanager
+def reference_kernels() -> Iterator[None]:
+    """Inside the block `message` runs in plain torch, as on devices without kernels; for tests and comparisons."""
+    global _plain_torch
+    before, _plain_torch = _plain_torch, True
+    try:
+        yield
+    finally:
+        _plain_torch = before
+
+
+def instruction_set() -> str:
+    """The kernels in use: `avx512`, `avx2` or `portable`; the environment variable CHARON_KERNELS may choose less."""
+    return torch.ops.charon._instruction_set()
+
+
+def edge_lists(edge_index: Tensor, n_local: int, n_all: int) -> list[Tensor]:
+    """What `message` needs of a list of edges, made once per evaluation.
+
+    `edge_index` [2, n_edges] int64, center and neighbor, sorted by center (RuntimeError otherwise). Returns, int32: first
+    edge of each center [n_local + 1], neighbors [n_edges], and the edges sorted by neighbor: first slot of each neighbor
+    [n_all + 1], center and edge of each slot [n_edges].
+    """
+    return torch.ops.charon.edge_lists(edge_index, n_local, n_all)
+
+
+def message(
+    sent: Tensor,
+    table: Tensor,
+    edge_vector: Tensor,
+    edge_index: Tensor,
+    lists: list[Tensor],
+    n_local: int,
+    l_max: int,
+    first: bool,
+    spacing: float,
+) -> Tensor:
+    """Filtered neighbor states and directions, summed over the edges of each atom.
+
+    `A0 = sum w0 h0`, `A1 = sum w1 h1 Y1 + w_(l_max+1) v`, `A2 = sum w2 h2 Y2 + w4 t`, with Y1 = sqrt(3) u, Y2 =
+    sqrt(15/2) (uu)_0 of the unit vector u from center to neighbor, and the filters w cubic B-splines of the distance.
+
+    Args:
+        sent: rows h0 .. h_l_max of every atom, then v (3) and t (5) unless `first`: [n_all, rows, channels].
+        table: spline coefficients [segments + 3, filters, channels], of knots from -spacing; the last three zero for
+            filters that end with two continuous derivatives at `segments * spacing`.
+        edge_vector: [n_edges, 3] A.
+        edge_index: [2, n_edges], sorted by center.
+        lists: of `edge_lists`.
+        n_local: owned atoms, the centers.
+        l_max: 0 (scalars only, `first` must be true), 1 or 2.
+        first: neighbors have no vectors and tensors yet: l_max + 1 filters instead of 2 l_max + 1.
+        spacing: of the knots, A.
+
+    Returns:
+        [n_local, (l_max + 1)^2, channels]; differentiable twice by kernels, further by plain torch.
+    """
+    if not torch.jit.is_scripting():
+        if _plain_torch:
+            return torch.ops.charon.message_reference(
+                sent, table, edge_vector, edge_index, n_local, l_max, first, spacing
+            )
+    return torch.ops.charon.message(sent, table, edge_vector, edge_index, lists, n_local, l_max, first, spacing)
