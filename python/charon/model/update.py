@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from charon.model.tensors import tensor_basis, to_matrix, traceless_part
+from charon.ops import has_kernels, update
 
 
 class ChannelMix(nn.Module):
@@ -39,6 +40,22 @@ class Gates(nn.Module):
         self.out = nn.Linear(2 * channels, (1 + n_gates) * channels)
         self.linear = nn.Linear(n_invariants * channels, channels, bias=False)
 
+    def weights(self, vector_in: Tensor, vector_out: Tensor) -> list[Tensor]:
+        """Those of an update in the order of the kernel, but for the matrices of tensors."""
+        hidden = torch.cat([self.hidden.weight, self.linear.weight]).t()  # [invariants channels, 3 channels]
+        hidden_bias = torch.nn.functional.pad(self.hidden.bias, [0, self.channels])  # [3 channels]
+        element_gate = self.element_gate.flatten(1)  # [n_elements, gates channels]
+        return [
+            vector_in,
+            hidden,
+            self.out.weight.t(),
+            vector_out,
+            hidden_bias,
+            self.out.bias,
+            self.element_scale,
+            element_gate,
+        ]
+
     def forward(self, invariants: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
         """`invariants` [n, n_invariants channels] -> change of scalars [n, channels], gates [n, n_gates, channels]."""
         scaled = invariants * self.element_scale[types]
@@ -56,8 +73,15 @@ class VectorUpdate(nn.Module):
         self.gates = Gates(4, 2, n_elements, channels)
         self.out = ChannelMix(2 * channels, channels)
 
+    def weights(self) -> list[Tensor]:
+        """In the order of the kernel, matrices as [inputs, outputs]."""
+        vector_in = torch.cat([self.left.weight, self.right.weight], dim=1)  # [2 channels, 2 channels]
+        return self.gates.weights(vector_in, self.out.weight)
+
     def forward(self, state: Tensor, message: Tensor, types: Tensor) -> Tensor:
         """`state`, `message` [n, 4, channels] -> new state [n, 4, channels]."""
+        if has_kernels(state):
+            return update(state, message, types, self.weights(), 1)
         both = torch.cat([message[:, 1:], state[:, 1:]], dim=2)  # [n, 3, 2 channels]
         left, right = self.left(both), self.right(both)
         left, left_square = soft_limit(left, (left * left).sum(1), 12.0)
@@ -87,8 +111,15 @@ class TensorUpdate(nn.Module):
         )
         self.register_buffer("basis", tensor_basis())
 
+    def weights(self) -> list[Tensor]:
+        """In the order of the kernel, matrices as [inputs, outputs]."""
+        found = self.gates.weights(self.vector_in.weight, self.vector_out.weight)
+        return found + [self.tensor_in.weight, self.tensor_out.weight]
+
     def forward(self, state: Tensor, message: Tensor, types: Tensor) -> Tensor:
         """`state`, `message` [n, 9, channels] -> new state [n, 9, channels]."""
+        if has_kernels(state):
+            return update(state, message, types, self.weights(), 2)
         a = self.vector_in(torch.cat([message[:, 1:4], state[:, 1:4]], dim=2))  # [n, 3, channels]
         b = self.tensor_in(torch.cat([message[:, 4:], state[:, 4:]], dim=2))  # [n, 5, channels]
         a, a_square = soft_limit(a, (a * a).sum(1), 12.0)

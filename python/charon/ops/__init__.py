@@ -120,3 +120,20 @@ def message(
                 sent, table, edge_vector, edge_index, n_local, l_max, first, spacing
             )
     return torch.ops.charon.message(sent, table, edge_vector, edge_index, lists, n_local, l_max, first, spacing)
+
+
+def update(state: Tensor, message: Tensor, types: Tensor, weights: list[Tensor], l_max: int) -> Tensor:
+    """The update of states by products of irreps, evaluated block by block; see `charon.model.update`.
+
+    `state`, `message` [n, (l_max + 1)^2, channels], `types` [n], `weights` in the order of `Update.weights`. Returns the
+    new state; differentiable twice, but gradients of weights only once (RuntimeError beyond).
+    """
+    return torch.ops.charon.update(state, message, types, weights, l_max)
+
+
+def has_kernels(x: Tensor) -> bool:
+    """Whether fused kernels work on this tensor: on the CPU, outside of `reference_kernels`."""
+    if not torch.jit.is_scripting():
+        if _plain_torch:
+            return False
+    return x.device.type == "cpu"

@@ -58,4 +58,14 @@ const MessageKernels<double> &message_kernels<double>() {
   return CHARON_PICK(message_double);
 }
 
+template <>
+const UpdateKernels<float> &update_kernels<float>() {
+  return CHARON_PICK(update_float);
+}
+
+template <>
+const UpdateKernels<double> &update_kernels<double>() {
+  return CHARON_PICK(update_double);
+}
+
 }  // namespace charon

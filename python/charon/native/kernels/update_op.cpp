@@ -1,0 +1,286 @@
+// charon::update and its derivatives as torch operators; the formulas are those of model/update.py.
+#include <ATen/ATen.h>
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include "instruction_sets.h"
+
+namespace charon {
+
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr int64_t atoms_per_thread = 24, atoms_per_sum = 480, most_sums = 8;
+
+// Weights in the order of UpdateWeights; the last two only with l_max 2.
+using Weights = std::vector<Tensor>;
+constexpr size_t matrices[] = {0, 1, 2, 3, 8, 9};  // the others are biases and rows of elements
+
+template <class T>
+UpdateWeights<T> pointers(const Weights &weights, int64_t offset = 0) {
+  UpdateWeights<T> found;
+  T **places[] = {&found.vector_in,  &found.hidden,        &found.gates,        &found.vector_out, &found.hidden_bias,
+                  &found.gates_bias, &found.element_scale, &found.element_gate, &found.tensor_in,  &found.tensor_out};
+  for (size_t k = 0; k < weights.size(); ++k) {
+    if constexpr (std::is_const_v<T>)
+      *places[k] = weights[k].defined() ? weights[k].const_data_ptr<std::remove_const_t<T>>() : nullptr;
+    else
+      *places[k] = weights[k].mutable_data_ptr<T>() + offset * weights[k][0].numel();
+  }
+  return found;
+}
+
+Weights contiguous(const Weights &weights) {
+  Weights found;
+  for (const Tensor &weight : weights) found.push_back(weight.contiguous());
+  return found;
+}
+
+Weights transposed(const Weights &weights) {
+  Weights found(weights.size());
+  for (const size_t k : matrices)
+    if (k < weights.size()) found[k] = weights[k].t().contiguous();
+  return found;
+}
+
+void check(const Tensor &state, const Tensor &message, const Tensor &types, const Weights &weights, int64_t l_max) {
+  const int64_t rows = (l_max + 1) * (l_max + 1);
+  TORCH_CHECK(l_max == 1 || l_max == 2, "charon::update: expected l_max 1 or 2, found ", l_max);
+  TORCH_CHECK(state.dim() == 3 && state.size(1) == rows && message.sizes() == state.sizes(),
+              "charon::update: expected state and message [n, ", rows, ", channels], found ", state.sizes(), " and ",
+              message.sizes());
+  TORCH_CHECK(types.dim() == 1 && types.size(0) == state.size(0) && types.scalar_type() == at::kLong,
+              "charon::update: expected types [", state.size(0), "] of int64, found ", types.sizes());
+  const int64_t c = state.size(2), invariants = l_max == 1 ? 4 : 7, gates = l_max == 1 ? 2 : 5;
+  const std::vector<std::vector<int64_t>> shapes{{2 * c, (l_max == 1 ? 2 : 1) * c},
+                                                 {invariants * c, 3 * c},
+                                                 {2 * c, (1 + gates) * c},
+                                                 {2 * c, c},
+                                                 {3 * c},
+                                                 {(1 + gates) * c},
+                                                 {-1, invariants * c},
+                                                 {-1, gates * c},
+                                                 {2 * c, c},
+                                                 {3 * c, c}};
+  const size_t expected = l_max == 1 ? 8 : 10;
+  TORCH_CHECK(weights.size() == expected, "charon::update: expected ", expected, " weights, found ", weights.size());
+  for (size_t k = 0; k < expected; ++k) {
+    std::vector<int64_t> shape = shapes[k];
+    if (shape[0] < 0) shape[0] = weights[k].size(0);
+    TORCH_CHECK(weights[k].sizes() == at::IntArrayRef(shape) && weights[k].scalar_type() == state.scalar_type(),
+                "charon::update: expected weight ", k, " as ", at::IntArrayRef(shape), " of ", state.scalar_type(),
+                ", found ", weights[k].sizes(), " of ", weights[k].scalar_type());
+  }
+}
+
+template <class T>
+UpdateTask<T> make_task(const Tensor &state, const Tensor &message, const Tensor &types, const Weights &weights,
+                        const Weights &flipped, int64_t l_max) {
+  UpdateTask<T> task{};
+  task.l_max = static_cast<int>(l_max);
+  task.channels = state.size(2);
+  task.types = types.const_data_ptr<int64_t>();
+  task.state = state.const_data_ptr<T>();
+  task.message = message.const_data_ptr<T>();
+  task.weight = pointers<const T>(weights);
+  task.transposed = pointers<const T>(flipped);
+  return task;
+}
+
+// Runs a kernel over the atoms. The gradients of weights are summed over fixed ranges of atoms and then over the ranges,
+// in order: they do not depend on the number of threads.
+template <class T, class Kernel>
+Weights over_atoms(UpdateTask<T> task, int64_t n, const Weights &weights, bool of_weights, Kernel kernel) {
+  if (!of_weights) {
+    at::parallel_for(0, n, atoms_per_thread, [&](int64_t begin, int64_t end) { kernel(task, begin, end); });
+    return {};
+  }
+  const int64_t parts = std::clamp<int64_t>(n / atoms_per_sum, 1, most_sums);
+  Weights sums;
+  for (const Tensor &weight : weights) {
+    std::vector<int64_t> shape = weight.sizes().vec();
+    shape.insert(shape.begin(), parts);
+    sums.push_back(at::zeros(shape, weight.options()));
+  }
+  at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; ++part) {
+      const UpdateWeights<T> gradient = pointers<T>(sums, part);
+      UpdateTask<T> own = task;
+      own.weight_gradient = &gradient;
+      kernel(own, n * part / parts, n * (part + 1) / parts);
+    }
+  });
+  for (Tensor &sum : sums) sum = parts == 1 ? sum.squeeze(0) : sum.sum(0);
+  return sums;
+}
+
+Tensor forward(const Tensor &state, const Tensor &message, const Tensor &types, const Weights &given, int64_t l_max) {
+  check(state, message, types, given, l_max);
+  const Tensor s = state.contiguous(), m = message.contiguous(), t = types.contiguous();
+  const Weights weights = contiguous(given);
+  Tensor updated = at::empty(s.sizes(), s.options());
+  AT_DISPATCH_FLOATING_TYPES(s.scalar_type(), "charon::update", [&] {
+    auto task = make_task<scalar_t>(s, m, t, weights, Weights(weights.size()), l_max);
+    task.updated = updated.mutable_data_ptr<scalar_t>();
+    over_atoms(task, s.size(0), weights, false, update_kernels<scalar_t>().forward);
+  });
+  return updated;
+}
+
+struct Gradients {
+  Tensor upstream, state, message;  // the first only of a tangent
+  Weights weights;
+};
+
+Gradients backward(const Tensor &upstream, const Tensor &state, const Tensor &message, const Tensor &types,
+                   const Weights &given, int64_t l_max, bool of_weights) {
+  const Tensor g = upstream.contiguous();
+  const Weights weights = contiguous(given), flipped = transposed(given);
+  Gradients found{Tensor(), at::empty(state.sizes(), state.options()), at::empty(state.sizes(), state.options()), {}};
+  AT_DISPATCH_FLOATING_TYPES(state.scalar_type(), "charon::update", [&] {
+    auto task = make_task<scalar_t>(state, message, types, weights, flipped, l_max);
+    task.upstream = g.const_data_ptr<scalar_t>();
+    task.state_gradient = found.state.mutable_data_ptr<scalar_t>();
+    task.message_gradient = found.message.mutable_data_ptr<scalar_t>();
+    found.weights = over_atoms(task, state.size(0), weights, of_weights, update_kernels<scalar_t>().backward);
+  });
+  return found;
+}
+
+// Gradients of <state_tangent, gradient of state> + <message_tangent, gradient of message>.
+Gradients tangent(const Tensor &state_tangent, const Tensor &message_tangent, const Tensor &upstream,
+                  const Tensor &state, const Tensor &message, const Tensor &types, const Weights &given, int64_t l_max,
+                  bool of_weights) {
+  const Tensor ds = state_tangent.contiguous(), dm = message_tangent.contiguous();
+  const Weights weights = contiguous(given), flipped = transposed(given);
+  const auto like_state = [&] { return at::empty(state.sizes(), state.options()); };
+  Gradients found{like_state(), like_state(), like_state(), {}};
+  AT_DISPATCH_FLOATING_TYPES(state.scalar_type(), "charon::update", [&] {
+    auto task = make_task<scalar_t>(state, message, types, weights, flipped, l_max);
+    task.upstream = upstream.const_data_ptr<scalar_t>();
+    task.state_tangent = ds.const_data_ptr<scalar_t>();
+    task.message_tangent = dm.const_data_ptr<scalar_t>();
+    task.updated = found.upstream.mutable_data_ptr<scalar_t>();
+    task.state_gradient = found.state.mutable_data_ptr<scalar_t>();
+    task.message_gradient = found.message.mutable_data_ptr<scalar_t>();
+    found.weights = over_atoms(task, state.size(0), weights, of_weights, update_kernels<scalar_t>().tangent);
+  });
+  return found;
+}
+
+// ---- derivatives
+
+struct Setting {
+  Tensor types;
+  int64_t l_max;
+};
+
+void keep(AutogradContext *ctx, const Setting &setting) {
+  ctx->saved_data["types"] = setting.types;
+  ctx->saved_data["l_max"] = setting.l_max;
+}
+
+bool any_needed(AutogradContext *ctx, size_t from, size_t count) {
+  for (size_t k = from; k < from + count; ++k)
+    if (ctx->needs_input_grad(k)) return true;
+  return false;
+}
+
+// The tensors from position `from` on are weights.
+Weights weights_of(const variable_list &saved, size_t from) {
+  return {saved.begin() + static_cast<std::ptrdiff_t>(from), saved.end()};
+}
+
+variable_list with_weights(variable_list found, const Weights &gradients, size_t n_weights) {
+  for (size_t k = 0; k < n_weights; ++k) found.push_back(gradients.empty() ? Tensor() : gradients[k]);
+  found.emplace_back();  // the setting
+  return found;
+}
+
+struct UpdateBackward : torch::autograd::Function<UpdateBackward> {
+  static variable_list forward(AutogradContext *ctx, const Tensor &upstream, const Tensor &state,
+                               const Tensor &message, at::TensorList weights, const Setting &setting) {
+    const at::AutoDispatchBelowADInplaceOrView below_autograd;
+    keep(ctx, setting);
+    variable_list saved{upstream.contiguous(), state, message};
+    saved.insert(saved.end(), weights.begin(), weights.end());
+    ctx->save_for_backward(saved);
+    const Gradients found = charon::backward(upstream, state, message, setting.types, weights.vec(), setting.l_max,
+                                             false);
+    return {found.state, found.message};
+  }
+
+  static variable_list backward(AutogradContext *ctx, variable_list cotangents) {
+    TORCH_CHECK(!at::GradMode::is_enabled(),
+                "charon::update: third derivatives need charon.ops.reference_kernels()");
+    const variable_list saved = ctx->get_saved_variables();
+    const size_t n_weights = saved.size() - 3;
+    for (Tensor &cotangent : cotangents)
+      if (!cotangent.defined()) cotangent = at::zeros_like(saved[1]);
+    const Gradients found =
+        tangent(cotangents[0], cotangents[1], saved[0], saved[1], saved[2], ctx->saved_data["types"].toTensor(),
+                weights_of(saved, 3), ctx->saved_data["l_max"].toInt(), any_needed(ctx, 3, n_weights));
+    return with_weights({found.upstream, found.state, found.message}, found.weights, n_weights);
+  }
+};
+
+struct Update : torch::autograd::Function<Update> {
+  static Tensor forward(AutogradContext *ctx, const Tensor &state, const Tensor &message, at::TensorList weights,
+                        const Setting &setting) {
+    const at::AutoDispatchBelowADInplaceOrView below_autograd;
+    keep(ctx, setting);
+    variable_list saved{state.contiguous(), message.contiguous()};
+    saved.insert(saved.end(), weights.begin(), weights.end());
+    ctx->save_for_backward(saved);
+    return charon::forward(state, message, setting.types, weights.vec(), setting.l_max);
+  }
+
+  static variable_list backward(AutogradContext *ctx, variable_list upstream) {
+    const variable_list saved = ctx->get_saved_variables();
+    const size_t n_weights = saved.size() - 2;
+    const Tensor types = ctx->saved_data["types"].toTensor();
+    const int64_t l_max = ctx->saved_data["l_max"].toInt();
+    const bool of_weights = any_needed(ctx, 2, n_weights);
+    if (at::GradMode::is_enabled()) {
+      TORCH_CHECK(!of_weights,
+                  "charon::update: derivatives of the gradients of weights need charon.ops.reference_kernels()");
+      const Weights weights = weights_of(saved, 2);
+      const variable_list found =
+          UpdateBackward::apply(upstream[0], saved[0], saved[1], at::TensorList(weights), Setting{types, l_max});
+      return with_weights({found[0], found[1]}, {}, n_weights);
+    }
+    const Gradients found =
+        charon::backward(upstream[0], saved[0], saved[1], types, weights_of(saved, 2), l_max, of_weights);
+    return with_weights({found.state, found.message}, found.weights, n_weights);
+  }
+};
+
+Tensor update_cpu(const Tensor &state, const Tensor &message, const Tensor &types, at::TensorList weights,
+                  int64_t l_max) {
+  return forward(state, message, types, weights.vec(), l_max);
+}
+
+Tensor update_autograd(const Tensor &state, const Tensor &message, const Tensor &types, at::TensorList weights,
+                       int64_t l_max) {
+  return Update::apply(state, message, weights, Setting{types.contiguous(), l_max});
+}
+
+Tensor update_meta(const Tensor &state, const Tensor &, const Tensor &, at::TensorList, int64_t) {
+  return at::empty_symint(state.sym_sizes(), state.options());
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(charon, library) {
+  library.def("update(Tensor state, Tensor message, Tensor types, Tensor[] weights, int l_max) -> Tensor");
+}
+TORCH_LIBRARY_IMPL(charon, CPU, library) { library.impl("update", update_cpu); }
+TORCH_LIBRARY_IMPL(charon, Autograd, library) { library.impl("update", update_autograd); }
+TORCH_LIBRARY_IMPL(charon, Meta, library) { library.impl("update", update_meta); }
+
+}  // namespace charon
