@@ -12,11 +12,12 @@
 namespace charon {
 
 charon_backend DomainExchange::begin(LAMMPS_NS::Comm *comm, MPI_Comm world, int largest_width,
-                                     const std::vector<int> &row_of_atom) {
+                                     const std::vector<int> &row_of_atom, int64_t n_local) {
   comm_ = comm;
   world_ = world;
   largest_width_ = largest_width;
   row_of_atom_ = &row_of_atom;
+  n_local_ = n_local;
   caught_ = nullptr;
   charon_backend table;
   table.context = this;
@@ -27,6 +28,7 @@ charon_backend DomainExchange::begin(LAMMPS_NS::Comm *comm, MPI_Comm world, int 
     return static_cast<DomainExchange *>(self)->exchange(Direction::reverse, rows, width);
   };
   table.allsum = &DomainExchange::allsum;
+  table.alone = comm->nprocs == 1 ? 1 : 0;
   table.error_text = [](void *self) { return static_cast<DomainExchange *>(self)->error_.c_str(); };
   return table;
 }
@@ -76,6 +78,8 @@ int DomainExchange::allsum(void *self, double *values, int64_t count) {
   return 0;
 }
 
+bool DomainExchange::is_own_image(int ghost) const { return (*row_of_atom_)[ghost] < n_local_; }
+
 double *DomainExchange::row(int atom) const {
   const int index = (*row_of_atom_)[atom];
   return index < 0 ? nullptr : rows_ + static_cast<int64_t>(index) * width_;
@@ -97,7 +101,7 @@ void DomainExchange::unpack_forward(int n, int first, const double *buffer) {
 
 int DomainExchange::pack_reverse(int n, int first, double *buffer) const {
   for (int atom = first; atom < first + n; ++atom, buffer += width_)
-    if (const double *ghost = row(atom))
+    if (const double *ghost = row(atom); ghost != nullptr && !is_own_image(atom))
       std::copy_n(ghost, width_, buffer);
     else
       std::fill_n(buffer, width_, 0.0);

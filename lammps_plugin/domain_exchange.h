@@ -17,15 +17,17 @@ class Pair;
 namespace charon {
 
 // Serves the model's exchanges through LAMMPS' own communication of ghost atoms, whatever its style.
-// The rows of the model are atoms of some types only; LAMMPS' lists are of all atoms: `row_of_atom` maps them.
+// The rows of the model are atoms of some types only; LAMMPS' lists are of all atoms: `row_of_atom` maps them, and
+// ghosts that are periodic images of this rank's own atoms to the rows of those (below n_local).
 class DomainExchange {
  public:
   explicit DomainExchange(LAMMPS_NS::Pair *pair) : pair_(pair) {}
   DomainExchange(const DomainExchange &) = delete;
   DomainExchange &operator=(const DomainExchange &) = delete;
 
-  // The table of one evaluation; comm and the map must outlive it.
-  charon_backend begin(LAMMPS_NS::Comm *comm, MPI_Comm world, int largest_width, const std::vector<int> &row_of_atom);
+  // The table of one evaluation; comm and the map must outlive it. `n_local` rows are of owned atoms.
+  charon_backend begin(LAMMPS_NS::Comm *comm, MPI_Comm world, int largest_width, const std::vector<int> &row_of_atom,
+                       int64_t n_local);
   // Throws again what LAMMPS threw inside an exchange.
   void rethrow();
 
@@ -40,12 +42,14 @@ class DomainExchange {
   int exchange(Direction direction, double *rows, int64_t width) noexcept;
   template <class Action>
   int guarded(Action action) noexcept;
-  double *row(int atom) const;  // nullptr for an atom that the model does not see
+  double *row(int atom) const;         // nullptr for an atom that the model does not see
+  bool is_own_image(int ghost) const;  // it shares the row of its owner, which is of this rank
 
   LAMMPS_NS::Pair *pair_;
   LAMMPS_NS::Comm *comm_ = nullptr;
   MPI_Comm world_ = MPI_COMM_NULL;
   const std::vector<int> *row_of_atom_ = nullptr;
+  int64_t n_local_ = 0;
   int largest_width_ = 0;
   double *rows_ = nullptr;
   int width_ = 0;

@@ -5,11 +5,11 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include <cmath>
+#include <utility>
 
 #include "atom.h"
 #include "domain.h"
@@ -18,10 +18,17 @@
 namespace charon {
 
 int ModelAtoms::gather(const LAMMPS_NS::Atom &atom, const LAMMPS_NS::NeighList &list,
-                       const std::vector<int> &element_of_type, double cutoff) {
+                       const std::vector<int> &element_of_type, double cutoff, c10::ScalarType dtype) {
   const int broken = number_rows(atom, element_of_type);
-  if (broken < 0) collect_edges(atom, list, cutoff);
-  return broken;
+  if (broken >= 0) return broken;
+  int64_t most = 0;
+  for (int k = 0; k < list.inum; ++k) most += list.numneigh[list.ilist[k]];
+  reserve_edges(most, dtype);
+  if (dtype == at::kFloat)
+    collect_edges<float>(atom, list, cutoff);
+  else
+    collect_edges<double>(atom, list, cutoff);
+  return -1;
 }
 
 int ModelAtoms::number_rows(const LAMMPS_NS::Atom &atom, const std::vector<int> &element_of_type) {
@@ -29,12 +36,22 @@ int ModelAtoms::number_rows(const LAMMPS_NS::Atom &atom, const std::vector<int> 
   row_of_atom_.assign(n_all, -1);
   atom_of_row_.clear();
   types_.clear();
+  row_of_tag_.clear();
   for (int i = 0; i < n_all; ++i) {
     if (i == atom.nlocal) n_local_ = static_cast<int64_t>(types_.size());
     const int element = element_of_type[atom.type[i]];
     if (element < 0) continue;
     const double *x = atom.x[i];
     if (!std::isfinite(x[0] + x[1] + x[2])) return i;
+    if (atom.tag_enable != 0) {
+      const auto [place, is_new] = i < atom.nlocal
+                                       ? row_of_tag_.try_emplace(atom.tag[i], static_cast<int>(types_.size()))
+                                       : std::pair(row_of_tag_.find(atom.tag[i]), false);
+      if (!is_new && place != row_of_tag_.end()) {
+        row_of_atom_[i] = place->second;
+        continue;
+      }
+    }
     row_of_atom_[i] = static_cast<int>(types_.size());
     atom_of_row_.push_back(i);
     types_.push_back(element);
@@ -43,10 +60,20 @@ int ModelAtoms::number_rows(const LAMMPS_NS::Atom &atom, const std::vector<int> 
   return -1;
 }
 
+void ModelAtoms::reserve_edges(int64_t capacity, c10::ScalarType dtype) {
+  if (capacity > capacity_ || !edge_index_.defined()) {
+    capacity_ = capacity + capacity / 16;
+    edge_index_ = at::empty({2, capacity_}, at::kLong);
+    edge_vector_ = at::empty({capacity_, 3}, dtype);
+  }
+  center_ = edge_index_.mutable_data_ptr<int64_t>();
+  neighbor_ = center_ + capacity_;
+}
+
+template <class T>
 void ModelAtoms::collect_edges(const LAMMPS_NS::Atom &atom, const LAMMPS_NS::NeighList &list, double cutoff) {
-  center_.clear();
-  neighbor_.clear();
-  edge_vector_.clear();
+  n_edges_ = 0;
+  T *vector = edge_vector_.mutable_data_ptr<T>();
   for (int k = 0; k < list.inum; ++k) {
     const int i = list.ilist[k];
     if (row_of_atom_[i] < 0) continue;
@@ -57,9 +84,10 @@ void ModelAtoms::collect_edges(const LAMMPS_NS::Atom &atom, const LAMMPS_NS::Nei
       const double *xj = atom.x[j];
       const double r[3] = {xj[0] - xi[0], xj[1] - xi[1], xj[2] - xi[2]};
       if (r[0] * r[0] + r[1] * r[1] + r[2] * r[2] >= cutoff * cutoff) continue;
-      center_.push_back(row_of_atom_[i]);
-      neighbor_.push_back(row_of_atom_[j]);
-      edge_vector_.insert(edge_vector_.end(), r, r + 3);
+      center_[n_edges_] = row_of_atom_[i];
+      neighbor_[n_edges_] = row_of_atom_[j];
+      for (int axis = 0; axis < 3; ++axis) *vector++ = static_cast<T>(r[axis]);
+      ++n_edges_;
     }
   }
 }
@@ -80,8 +108,8 @@ ModelInput ModelAtoms::input(const LAMMPS_NS::Atom &atom, const LAMMPS_NS::Domai
   if (open) cell.zero_();  // as for a molecule in Python: a shrink-wrapped box is no lattice
   const std::vector<int64_t> periodic{domain.xperiodic, domain.yperiodic, domain.zperiodic};
   return {integers(types_),
-          at::stack({integers(center_), integers(neighbor_)}),
-          at::from_blob(edge_vector_.data(), {n_edges(), 3}, at::kDouble),
+          edge_index_.narrow(1, 0, n_edges_),
+          edge_vector_.narrow(0, 0, n_edges_),
           positions,
           cell,
           at::tensor(periodic, at::kLong).to(at::kBool).reshape({1, 3}),
@@ -91,9 +119,9 @@ ModelInput ModelAtoms::input(const LAMMPS_NS::Atom &atom, const LAMMPS_NS::Domai
 }
 
 double ModelAtoms::bytes() const {
-  return sizeof(int) * static_cast<double>(row_of_atom_.capacity() + atom_of_row_.capacity()) +
-         sizeof(int64_t) * static_cast<double>(types_.capacity() + center_.capacity() + neighbor_.capacity()) +
-         sizeof(double) * static_cast<double>(edge_vector_.capacity());
+  const double edges = edge_index_.defined() ? static_cast<double>(edge_index_.nbytes() + edge_vector_.nbytes()) : 0.0;
+  return edges + sizeof(int) * static_cast<double>(row_of_atom_.capacity() + atom_of_row_.capacity()) +
+         sizeof(int64_t) * static_cast<double>(types_.capacity());
 }
 
 }  // namespace charon

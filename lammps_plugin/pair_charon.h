@@ -50,6 +50,8 @@ class PairCharon : public Pair {
   [[noreturn]] void abort_all(const std::string &message) const;
   void add_energies(const at::Tensor &energies);
   void add_forces(const at::Tensor &edge_gradient, const at::Tensor &position_gradient);
+  template <class T>
+  void add_edge_forces(const at::Tensor &edge_gradient);
   void add_virial(const at::Tensor &strain_gradient);
   void tally_edge(int center, int neighbor, const double *vector, const double *force);
   void store_charges(const at::Tensor &charges, const at::Tensor &spins);

@@ -31,15 +31,15 @@ void PairCharon::compute(int eflag, int vflag) {
   const charon::ModelOutput output = evaluate();
   check_energies(output);
   add_energies(output.energies);
-  add_forces(output.edge_gradient.to(at::kDouble), output.position_gradient.to(at::kDouble));
+  add_forces(output.edge_gradient, output.position_gradient.to(at::kDouble));
   if (vflag_global) add_virial(output.strain_gradient.to(at::kDouble));
   store_charges(output.charges.to(at::kDouble), output.spins.to(at::kDouble));
 }
 
 charon::ModelOutput PairCharon::evaluate() {
   const charon::Metadata &metadata = model_->metadata();
-  check_positions(atoms_.gather(*atom, *list, element_of_type_, metadata.cutoff));
-  const charon_backend table = exchange_.begin(comm, world, comm_forward, atoms_.row_of_atom());
+  check_positions(atoms_.gather(*atom, *list, element_of_type_, metadata.cutoff, model_->dtype()));
+  const charon_backend table = exchange_.begin(comm, world, comm_forward, atoms_.row_of_atom(), atoms_.n_local());
   const charon::BackendScope scope(table);
   try {
     return model_->evaluate(atoms_.input(*atom, *domain, total_charge_.value_or(0), multiplicity_.value_or(1) - 1.0));
@@ -86,21 +86,31 @@ void PairCharon::add_energies(const at::Tensor &energies) {
 }
 
 void PairCharon::add_forces(const at::Tensor &edge_gradient, const at::Tensor &position_gradient) {
+  if (edge_gradient.scalar_type() == at::kFloat)
+    add_edge_forces<float>(edge_gradient);
+  else
+    add_edge_forces<double>(edge_gradient);
+  const auto *gradient = position_gradient.const_data_ptr<double>();
+  for (int64_t row = 0; row < atoms_.n_local(); ++row)
+    for (int axis = 0; axis < 3; ++axis) atom->f[atoms_.atom_of_row(row)][axis] -= *gradient++ * energy_unit_;
+}
+
+template <class T>
+void PairCharon::add_edge_forces(const at::Tensor &edge_gradient) {
   double **f = atom->f;
-  const auto *gradient = edge_gradient.const_data_ptr<double>();
-  for (int64_t edge = 0; edge < atoms_.n_edges(); ++edge, gradient += 3) {
+  const T *gradient = edge_gradient.const_data_ptr<T>(), *vector = atoms_.edge_vector().const_data_ptr<T>();
+  for (int64_t edge = 0; edge < atoms_.n_edges(); ++edge, gradient += 3, vector += 3) {
     const int center = atoms_.center(edge), neighbor = atoms_.neighbor(edge);
     double on_neighbor[3];
     for (int axis = 0; axis < 3; ++axis) {
-      on_neighbor[axis] = -gradient[axis] * energy_unit_;
+      on_neighbor[axis] = -static_cast<double>(gradient[axis]) * energy_unit_;
       f[center][axis] -= on_neighbor[axis];
       f[neighbor][axis] += on_neighbor[axis];
     }
-    if (vflag_atom || cvflag_atom) tally_edge(center, neighbor, atoms_.edge_vector(edge), on_neighbor);
+    if (!vflag_atom && !cvflag_atom) continue;
+    const double r[3] = {vector[0], vector[1], vector[2]};
+    tally_edge(center, neighbor, r, on_neighbor);
   }
-  gradient = position_gradient.const_data_ptr<double>();
-  for (int64_t row = 0; row < atoms_.n_local(); ++row)
-    for (int axis = 0; axis < 3; ++axis) f[atoms_.atom_of_row(row)][axis] -= *gradient++ * energy_unit_;
 }
 
 // Order of LAMMPS: xx yy zz xy xz yz, and for centroids yx zx zy after them.

@@ -139,7 +139,7 @@ def test_golden_sample_that_differs(model_path, tmp_path):
 
 def test_exchange_wider_than_announced(lammps, text, model_path, tmp_path):
     path = rewritten(model_path, tmp_path / "other.pt", metadata=metadata(model_path, exchange_width=1))
-    message = lammps.fail(text(model=path))
+    message = lammps.fail(text(model=path), ranks=2)
     assert "numbers per atom, but its file announces at most 1: export it again" in message
 
 

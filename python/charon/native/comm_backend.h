@@ -6,7 +6,8 @@
 extern "C" {
 #endif
 
-// A backend of one thread: rows are dense, row-major, double precision.
+// A backend of one thread: rows are dense, row-major, double precision. `forward` copies them bit by bit: they may be
+// pairs of single-precision numbers.
 // Each callback returns 0, or non-zero after which error_text(context) says what went wrong;
 // no exception may cross this border.
 typedef struct charon_backend {
@@ -18,6 +19,8 @@ typedef struct charon_backend {
   // Replaces each value by its sum over all domains.
   int (*allsum)(void *context, double *values, int64_t count);
   const char *(*error_text)(void *context);
+  // Not 0: there is no other domain, so that without ghost rows nothing is exchanged.
+  int alone;
 } charon_backend;
 
 // Number of exchanges since the last reset, and the widest row exchanged.

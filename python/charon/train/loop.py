@@ -138,7 +138,7 @@ class Trainer:
         terms = self.loss.terms(prediction, batch)
         total = self.loss.total(terms, energy_weight(self.loss.config, self.progress))
         self.optimizer.zero_grad()
-        total.backward()
+        torch.autograd.backward(total, inputs=self.parameters)  # not of edges and positions: their derivatives cost more
         norm = self.limit.apply([p.grad for p in self.parameters if p.grad is not None])
         self.at.step += 1
         if math.isfinite(norm):

@@ -161,6 +161,7 @@ Domain::Domain(DomainGroup &group, int64_t rank) : group_(group), rank_(rank) {
     return domain.guarded([&] { domain.group_.allsum(domain.rank_, values, count); });
   };
   table_.error_text = [](void *self) { return static_cast<Domain *>(self)->error_.c_str(); };
+  table_.alone = 0;
 }
 
 }  // namespace charon

@@ -1,5 +1,5 @@
-// A number and its derivative along one direction, so that a transposed derivative, evaluated on such numbers, gives the
-// second derivatives that training on forces needs.
+// A number and its derivative along one direction, so that a transposed derivative, evaluated on such numbers, gives
+// the second derivatives that training on forces needs.
 #pragma once
 #include "pack_math.h"
 

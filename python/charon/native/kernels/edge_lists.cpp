@@ -25,9 +25,9 @@ void accumulate(int32_t *starts, int64_t n) {
 
 std::vector<Tensor> edge_lists(const Tensor &edge_index, int64_t n_local, int64_t n_all) {
   check(edge_index, n_local, n_all);
-  const Tensor index = edge_index.contiguous();
-  const int64_t n_edges = index.size(1);
-  const int64_t *center = index.const_data_ptr<int64_t>(), *neighbor = center + n_edges;
+  const int64_t n_edges = edge_index.size(1);
+  const Tensor centers = edge_index.select(0, 0).contiguous(), neighbors = edge_index.select(0, 1).contiguous();
+  const int64_t *center = centers.const_data_ptr<int64_t>(), *neighbor = neighbors.const_data_ptr<int64_t>();
   const auto integers = [](int64_t n) { return at::zeros({n}, at::kInt); };
   Tensor center_start = integers(n_local + 1), neighbor_start = integers(n_all + 1), neighbor_of = integers(n_edges),
          center_of_slot = integers(n_edges), edge_of_slot = integers(n_edges);

@@ -38,11 +38,19 @@ void check(const Layer &layer, const Tensor &sent, const Tensor &table, const Te
       table.dim() == 3 && table.size(0) > 3 && table.size(1) == layer.filters() && table.size(2) == sent.size(2),
       "charon::message: expected table [segments + 3, ", layer.filters(), ", ", sent.size(2), "], found ",
       table.sizes());
+  TORCH_CHECK(layer.spacing > 0, "charon::message: expected a positive spacing of the knots, found ", layer.spacing);
   TORCH_CHECK(edge_vector.dim() == 2 && edge_vector.size(1) == 3, "charon::message: expected edge_vector [n_edges, 3],",
               " found ", edge_vector.sizes());
   TORCH_CHECK(table.scalar_type() == sent.scalar_type() && edge_vector.scalar_type() == sent.scalar_type(),
               "charon::message: expected one type of floats, found ", sent.scalar_type(), ", ", table.scalar_type(),
               " and ", edge_vector.scalar_type());
+}
+
+void check_lists(const EdgeLists &lists, const Tensor &sent, const Tensor &edge_vector, int64_t n_local) {
+  TORCH_CHECK(
+      lists.n_local() == n_local && lists.n_all() == sent.size(0) && lists.neighbor.size(0) == edge_vector.size(0),
+      "charon::message: expected sizes of the lists: ", lists.n_local(), " centers, ", lists.n_all(), " rows sent and ",
+      lists.neighbor.size(0), " edges; found ", n_local, ", ", sent.size(0), " and ", edge_vector.size(0));
 }
 
 template <class T>
@@ -101,8 +109,9 @@ using Lists = std::vector<Tensor>;
 Tensor forward_cpu(const Tensor &sent, const Tensor &table, const Tensor &edge_vector, const Tensor &,
                    const Lists &lists, int64_t n_local, int64_t l_max, bool first, double spacing) {
   const Layer layer{l_max, first, spacing};
-  check(layer, sent, table, edge_vector);
   const EdgeLists edges = EdgeLists::of(lists);
+  check(layer, sent, table, edge_vector);
+  check_lists(edges, sent, edge_vector, n_local);
   const Tensor s = sent.contiguous(), t = table.contiguous(), r = edge_vector.contiguous();
   Tensor received = at::empty({n_local, layer.received(), s.size(2)}, s.options());
   AT_DISPATCH_FLOATING_TYPES(s.scalar_type(), "charon::message", [&] {
@@ -121,6 +130,8 @@ std::tuple<Tensor, Tensor, Tensor> backward_cpu(const Tensor &upstream, const Te
                                                 bool of_vector) {
   const Layer layer{l_max, first, spacing};
   const EdgeLists edges = EdgeLists::of(lists);
+  check(layer, sent, table, edge_vector);
+  check_lists(edges, sent, edge_vector, upstream.size(0));
   const Tensor g = upstream.contiguous(), s = sent.contiguous(), t = table.contiguous(), r = edge_vector.contiguous();
   Tensor sent_gradient = at::empty(of_sent ? s.sizes() : at::IntArrayRef{0}, s.options());
   Tensor vector_gradient = at::empty(of_vector ? r.sizes() : at::IntArrayRef{0}, r.options());
@@ -145,6 +156,8 @@ std::tuple<Tensor, Tensor, Tensor> tangent_cpu(const Tensor &sent_tangent, const
                                                int64_t l_max, bool first, double spacing, bool of_sent, bool of_table) {
   const Layer layer{l_max, first, spacing};
   const EdgeLists edges = EdgeLists::of(lists);
+  check(layer, sent, table, edge_vector);
+  check_lists(edges, sent, edge_vector, upstream.size(0));
   const Tensor g = upstream.contiguous(), s = sent.contiguous(), t = table.contiguous(), r = edge_vector.contiguous();
   const Tensor ds = sent_tangent.contiguous(), dr = vector_tangent.contiguous();
   Tensor received = at::empty(g.sizes(), g.options());

@@ -45,9 +45,10 @@ Tensor message_reference(const Tensor &sent, const Tensor &table, const Tensor &
   const Tensor apart = squared.gt(0);
   const Tensor safe = at::where(apart, squared, at::ones_like(squared)).sqrt();
   const Tensor length = at::where(apart, safe, at::zeros_like(safe));
-  const Tensor unit = edge_vector / safe.unsqueeze(1);                    // [n_edges, 3]
-  const Tensor w = filters(table, length, spacing);                       // [n_edges, filters, channels]
-  const Tensor received = sent.index_select(0, edge_index.select(0, 1));  // [n_edges, rows, channels]
+  const Tensor scaled = edge_vector / safe.unsqueeze(1);
+  const Tensor unit = at::where(apart.unsqueeze(1), scaled, at::zeros_like(scaled));  // [n_edges, 3]
+  const Tensor w = filters(table, length, spacing);                                   // [n_edges, filters, channels]
+  const Tensor received = sent.index_select(0, edge_index.select(0, 1));              // [n_edges, rows, channels]
   const int64_t directional = l_max + 1;
   const Tensor weighted = w.narrow(1, 0, directional) * received.narrow(1, 0, directional);
   std::vector<Tensor> parts{weighted.narrow(1, 0, 1)};

@@ -1,5 +1,5 @@
-// The update of an atom's state by products of irreps, for blocks of atoms that stay in the cache. Written once for plain
-// numbers and for duals: on duals, the transposed derivative is the second derivative along a direction.
+// The update of an atom's state by products of irreps, for blocks of atoms that stay in the cache. Written once for
+// plain numbers and for duals: on duals, the transposed derivative is the second derivative along a direction.
 #include <cstdlib>
 
 #include "dual.h"
@@ -287,8 +287,7 @@ class Update {
 
   void leave() {
     each([&](int64_t atom, int64_t c) {
-      const N change =
-          at(gates + atom * (1 + S::gates) * channels + c) + at(hidden + (atom * 3 + 2) * channels + c);
+      const N change = at(gates + atom * (1 + S::gates) * channels + c) + at(hidden + (atom * 3 + 2) * channels + c);
       give(task.updated + row(atom, 0) + c, state(atom, 0, c) + change);
     });
     leave_rows(1, 3, 2, gated, task.weight.vector_out);
@@ -407,8 +406,7 @@ class Update {
     for (int part = 0; part < 2; ++part) {
       const int from = part_start[part];
       const N along = T(1 / bound[part]) * dot(irreps.x + from, g + from, part_rows[part]);
-      for (int k = from; k < from + part_rows[part]; ++k)
-        g[k] = irreps.factor[part] * (g[k] - along * irreps.x[k]);
+      for (int k = from; k < from + part_rows[part]; ++k) g[k] = irreps.factor[part] * (g[k] - along * irreps.x[k]);
     }
   }
 
@@ -434,7 +432,8 @@ class Update {
     weigh(atoms, 2 * channels, (1 + S::gates) * channels, active, gates_gradient, out.gates);
     weigh(3 * atoms, 2 * channels, channels, gated, upstream, out.vector_out);
     each([&](int64_t atom, int64_t c) {
-      for (int k = 0; k < 3; ++k) add(out.hidden_bias + k * channels + c, at(hidden_gradient + (atom * 3 + k) * channels + c));
+      for (int k = 0; k < 3; ++k)
+        add(out.hidden_bias + k * channels + c, at(hidden_gradient + (atom * 3 + k) * channels + c));
       for (int k = 0; k < 1 + S::gates; ++k) {
         const N g = at(gates_gradient + (atom * (1 + S::gates) + k) * channels + c);
         add(out.gates_bias + k * channels + c, g);

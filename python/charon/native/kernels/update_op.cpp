@@ -51,9 +51,10 @@ Weights transposed(const Weights &weights) {
 void check(const Tensor &state, const Tensor &message, const Tensor &types, const Weights &weights, int64_t l_max) {
   const int64_t rows = (l_max + 1) * (l_max + 1);
   TORCH_CHECK(l_max == 1 || l_max == 2, "charon::update: expected l_max 1 or 2, found ", l_max);
-  TORCH_CHECK(state.dim() == 3 && state.size(1) == rows && message.sizes() == state.sizes(),
-              "charon::update: expected state and message [n, ", rows, ", channels], found ", state.sizes(), " and ",
-              message.sizes());
+  TORCH_CHECK(state.dim() == 3 && state.size(1) == rows && message.sizes() == state.sizes() &&
+                  message.scalar_type() == state.scalar_type(),
+              "charon::update: expected state and message [n, ", rows, ", channels] of one type, found ", state.sizes(),
+              " of ", state.scalar_type(), " and ", message.sizes(), " of ", message.scalar_type());
   TORCH_CHECK(types.dim() == 1 && types.size(0) == state.size(0) && types.scalar_type() == at::kLong,
               "charon::update: expected types [", state.size(0), "] of int64, found ", types.sizes());
   const int64_t c = state.size(2), invariants = l_max == 1 ? 4 : 7, gates = l_max == 1 ? 2 : 5;
@@ -71,11 +72,20 @@ void check(const Tensor &state, const Tensor &message, const Tensor &types, cons
   TORCH_CHECK(weights.size() == expected, "charon::update: expected ", expected, " weights, found ", weights.size());
   for (size_t k = 0; k < expected; ++k) {
     std::vector<int64_t> shape = shapes[k];
-    if (shape[0] < 0) shape[0] = weights[k].size(0);
+    if (shape[0] < 0) shape[0] = weights[6].dim() > 0 ? weights[6].size(0) : 0;  // elements
     TORCH_CHECK(weights[k].sizes() == at::IntArrayRef(shape) && weights[k].scalar_type() == state.scalar_type(),
                 "charon::update: expected weight ", k, " as ", at::IntArrayRef(shape), " of ", state.scalar_type(),
                 ", found ", weights[k].sizes(), " of ", weights[k].scalar_type());
   }
+}
+
+void check_types(const Tensor &types, const Weights &weights) {
+  const int64_t n_elements = weights[6].size(0);
+  const Tensor t = types.contiguous();
+  const auto *type = t.const_data_ptr<int64_t>();
+  for (int64_t k = 0; k < t.size(0); ++k)
+    TORCH_CHECK(type[k] >= 0 && type[k] < n_elements, "charon::update: types[", k, "] is ", type[k],
+                ", expected an element below ", n_elements);
 }
 
 template <class T>
@@ -92,8 +102,8 @@ UpdateTask<T> make_task(const Tensor &state, const Tensor &message, const Tensor
   return task;
 }
 
-// Runs a kernel over the atoms. The gradients of weights are summed over fixed ranges of atoms and then over the ranges,
-// in order: they do not depend on the number of threads.
+// Runs a kernel over the atoms. The gradients of weights are summed over fixed ranges of atoms and then over the
+// ranges, in order: they do not depend on the number of threads.
 template <class T, class Kernel>
 Weights over_atoms(UpdateTask<T> task, int64_t n, const Weights &weights, bool of_weights, Kernel kernel) {
   if (!of_weights) {
@@ -121,6 +131,7 @@ Weights over_atoms(UpdateTask<T> task, int64_t n, const Weights &weights, bool o
 
 Tensor forward(const Tensor &state, const Tensor &message, const Tensor &types, const Weights &given, int64_t l_max) {
   check(state, message, types, given, l_max);
+  check_types(types, given);
   const Tensor s = state.contiguous(), m = message.contiguous(), t = types.contiguous();
   const Weights weights = contiguous(given);
   Tensor updated = at::empty(s.sizes(), s.options());
@@ -132,48 +143,85 @@ Tensor forward(const Tensor &state, const Tensor &message, const Tensor &types, 
   return updated;
 }
 
-struct Gradients {
-  Tensor upstream, state, message;  // the first only of a tangent
-  Weights weights;
-};
-
-Gradients backward(const Tensor &upstream, const Tensor &state, const Tensor &message, const Tensor &types,
-                   const Weights &given, int64_t l_max, bool of_weights) {
-  const Tensor g = upstream.contiguous();
+// Gradients of state, message and, where wanted, of the weights.
+std::tuple<Tensor, Tensor, Weights> backward(const Tensor &upstream, const Tensor &state, const Tensor &message,
+                                             const Tensor &types, const Weights &given, int64_t l_max,
+                                             bool of_weights) {
+  check(state, message, types, given, l_max);
+  check_types(types, given);
+  const Tensor g = upstream.contiguous(), s = state.contiguous(), m = message.contiguous(), t = types.contiguous();
   const Weights weights = contiguous(given), flipped = transposed(given);
-  Gradients found{Tensor(), at::empty(state.sizes(), state.options()), at::empty(state.sizes(), state.options()), {}};
-  AT_DISPATCH_FLOATING_TYPES(state.scalar_type(), "charon::update", [&] {
-    auto task = make_task<scalar_t>(state, message, types, weights, flipped, l_max);
+  Tensor of_state = at::empty(s.sizes(), s.options()), of_message = at::empty(s.sizes(), s.options());
+  Weights gradients;
+  AT_DISPATCH_FLOATING_TYPES(s.scalar_type(), "charon::update_backward", [&] {
+    auto task = make_task<scalar_t>(s, m, t, weights, flipped, l_max);
     task.upstream = g.const_data_ptr<scalar_t>();
-    task.state_gradient = found.state.mutable_data_ptr<scalar_t>();
-    task.message_gradient = found.message.mutable_data_ptr<scalar_t>();
-    found.weights = over_atoms(task, state.size(0), weights, of_weights, update_kernels<scalar_t>().backward);
+    task.state_gradient = of_state.mutable_data_ptr<scalar_t>();
+    task.message_gradient = of_message.mutable_data_ptr<scalar_t>();
+    gradients = over_atoms(task, s.size(0), weights, of_weights, update_kernels<scalar_t>().backward);
   });
-  return found;
+  return {of_state, of_message, gradients};
 }
 
-// Gradients of <state_tangent, gradient of state> + <message_tangent, gradient of message>.
-Gradients tangent(const Tensor &state_tangent, const Tensor &message_tangent, const Tensor &upstream,
-                  const Tensor &state, const Tensor &message, const Tensor &types, const Weights &given, int64_t l_max,
-                  bool of_weights) {
+// Gradients of <state_tangent, gradient of state> + <message_tangent, gradient of message> with respect to upstream,
+// state, message and, where wanted, the weights.
+std::tuple<Tensor, Tensor, Tensor, Weights> tangent(const Tensor &state_tangent, const Tensor &message_tangent,
+                                                    const Tensor &upstream, const Tensor &state, const Tensor &message,
+                                                    const Tensor &types, const Weights &given, int64_t l_max,
+                                                    bool of_weights) {
+  check(state, message, types, given, l_max);
+  check_types(types, given);
   const Tensor ds = state_tangent.contiguous(), dm = message_tangent.contiguous();
+  const Tensor g = upstream.contiguous(), s = state.contiguous(), m = message.contiguous(), t = types.contiguous();
   const Weights weights = contiguous(given), flipped = transposed(given);
-  const auto like_state = [&] { return at::empty(state.sizes(), state.options()); };
-  Gradients found{like_state(), like_state(), like_state(), {}};
-  AT_DISPATCH_FLOATING_TYPES(state.scalar_type(), "charon::update", [&] {
-    auto task = make_task<scalar_t>(state, message, types, weights, flipped, l_max);
-    task.upstream = upstream.const_data_ptr<scalar_t>();
+  const auto like_state = [&] { return at::empty(s.sizes(), s.options()); };
+  Tensor of_upstream = like_state(), of_state = like_state(), of_message = like_state();
+  Weights gradients;
+  AT_DISPATCH_FLOATING_TYPES(s.scalar_type(), "charon::update_tangent", [&] {
+    auto task = make_task<scalar_t>(s, m, t, weights, flipped, l_max);
+    task.upstream = g.const_data_ptr<scalar_t>();
     task.state_tangent = ds.const_data_ptr<scalar_t>();
     task.message_tangent = dm.const_data_ptr<scalar_t>();
-    task.updated = found.upstream.mutable_data_ptr<scalar_t>();
-    task.state_gradient = found.state.mutable_data_ptr<scalar_t>();
-    task.message_gradient = found.message.mutable_data_ptr<scalar_t>();
-    found.weights = over_atoms(task, state.size(0), weights, of_weights, update_kernels<scalar_t>().tangent);
+    task.updated = of_upstream.mutable_data_ptr<scalar_t>();
+    task.state_gradient = of_state.mutable_data_ptr<scalar_t>();
+    task.message_gradient = of_message.mutable_data_ptr<scalar_t>();
+    gradients = over_atoms(task, s.size(0), weights, of_weights, update_kernels<scalar_t>().tangent);
   });
-  return found;
+  return {of_upstream, of_state, of_message, gradients};
 }
 
-// ---- derivatives
+// ---- derivatives: each goes through the dispatcher, so that other devices and tracers see it
+
+template <class Signature>
+c10::TypedOperatorHandle<Signature> operator_handle(const char *name) {
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
+}
+
+Tensor call_forward(const Tensor &state, const Tensor &message, const Tensor &types, const Weights &weights,
+                    int64_t l_max) {
+  static const auto op =
+      operator_handle<Tensor(const Tensor &, const Tensor &, const Tensor &, at::TensorList, int64_t)>(
+          "charon::update");
+  return op.call(state, message, types, weights, l_max);
+}
+
+std::tuple<Tensor, Tensor, Weights> call_backward(const Tensor &upstream, const Tensor &state, const Tensor &message,
+                                                  const Tensor &types, const Weights &weights, int64_t l_max,
+                                                  bool of_weights) {
+  static const auto op = operator_handle<std::tuple<Tensor, Tensor, Weights>(
+      const Tensor &, const Tensor &, const Tensor &, const Tensor &, at::TensorList, int64_t, bool)>(
+      "charon::update_backward");
+  return op.call(upstream, state, message, types, weights, l_max, of_weights);
+}
+
+std::tuple<Tensor, Tensor, Tensor, Weights> call_tangent(const variable_list &tangents, const variable_list &rows,
+                                                         const Tensor &types, const Weights &weights, int64_t l_max,
+                                                         bool of_weights) {
+  static const auto op = operator_handle<std::tuple<Tensor, Tensor, Tensor, Weights>(
+      const Tensor &, const Tensor &, const Tensor &, const Tensor &, const Tensor &, const Tensor &, at::TensorList,
+      int64_t, bool)>("charon::update_tangent");
+  return op.call(tangents[0], tangents[1], rows[0], rows[1], rows[2], types, weights, l_max, of_weights);
+}
 
 struct Setting {
   Tensor types;
@@ -203,29 +251,28 @@ variable_list with_weights(variable_list found, const Weights &gradients, size_t
 }
 
 struct UpdateBackward : torch::autograd::Function<UpdateBackward> {
-  static variable_list forward(AutogradContext *ctx, const Tensor &upstream, const Tensor &state,
-                               const Tensor &message, at::TensorList weights, const Setting &setting) {
+  static variable_list forward(AutogradContext *ctx, const Tensor &upstream, const Tensor &state, const Tensor &message,
+                               at::TensorList weights, const Setting &setting) {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
     keep(ctx, setting);
-    variable_list saved{upstream.contiguous(), state, message};
+    variable_list saved{upstream, state, message};
     saved.insert(saved.end(), weights.begin(), weights.end());
     ctx->save_for_backward(saved);
-    const Gradients found = charon::backward(upstream, state, message, setting.types, weights.vec(), setting.l_max,
-                                             false);
-    return {found.state, found.message};
+    const auto [of_state, of_message, none] =
+        call_backward(upstream, state, message, setting.types, weights.vec(), setting.l_max, false);
+    return {of_state, of_message};
   }
 
   static variable_list backward(AutogradContext *ctx, variable_list cotangents) {
-    TORCH_CHECK(!at::GradMode::is_enabled(),
-                "charon::update: third derivatives need charon.ops.reference_kernels()");
+    TORCH_CHECK(!at::GradMode::is_enabled(), "charon::update: third derivatives need charon.ops.reference_kernels()");
     const variable_list saved = ctx->get_saved_variables();
     const size_t n_weights = saved.size() - 3;
     for (Tensor &cotangent : cotangents)
       if (!cotangent.defined()) cotangent = at::zeros_like(saved[1]);
-    const Gradients found =
-        tangent(cotangents[0], cotangents[1], saved[0], saved[1], saved[2], ctx->saved_data["types"].toTensor(),
-                weights_of(saved, 3), ctx->saved_data["l_max"].toInt(), any_needed(ctx, 3, n_weights));
-    return with_weights({found.upstream, found.state, found.message}, found.weights, n_weights);
+    const auto [upstream, state, message, weights] =
+        call_tangent(cotangents, saved, ctx->saved_data["types"].toTensor(), weights_of(saved, 3),
+                     ctx->saved_data["l_max"].toInt(), any_needed(ctx, 3, n_weights));
+    return with_weights({upstream, state, message}, weights, n_weights);
   }
 };
 
@@ -234,10 +281,10 @@ struct Update : torch::autograd::Function<Update> {
                         const Setting &setting) {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
     keep(ctx, setting);
-    variable_list saved{state.contiguous(), message.contiguous()};
+    variable_list saved{state, message};
     saved.insert(saved.end(), weights.begin(), weights.end());
     ctx->save_for_backward(saved);
-    return charon::forward(state, message, setting.types, weights.vec(), setting.l_max);
+    return call_forward(state, message, setting.types, weights.vec(), setting.l_max);
   }
 
   static variable_list backward(AutogradContext *ctx, variable_list upstream) {
@@ -245,42 +292,78 @@ struct Update : torch::autograd::Function<Update> {
     const size_t n_weights = saved.size() - 2;
     const Tensor types = ctx->saved_data["types"].toTensor();
     const int64_t l_max = ctx->saved_data["l_max"].toInt();
+    const Weights weights = weights_of(saved, 2);
     const bool of_weights = any_needed(ctx, 2, n_weights);
     if (at::GradMode::is_enabled()) {
       TORCH_CHECK(!of_weights,
                   "charon::update: derivatives of the gradients of weights need charon.ops.reference_kernels()");
-      const Weights weights = weights_of(saved, 2);
       const variable_list found =
           UpdateBackward::apply(upstream[0], saved[0], saved[1], at::TensorList(weights), Setting{types, l_max});
       return with_weights({found[0], found[1]}, {}, n_weights);
     }
-    const Gradients found =
-        charon::backward(upstream[0], saved[0], saved[1], types, weights_of(saved, 2), l_max, of_weights);
-    return with_weights({found.state, found.message}, found.weights, n_weights);
+    const auto [state, message, gradients] =
+        call_backward(upstream[0], saved[0], saved[1], types, weights, l_max, of_weights);
+    return with_weights({state, message}, gradients, n_weights);
   }
 };
 
-Tensor update_cpu(const Tensor &state, const Tensor &message, const Tensor &types, at::TensorList weights,
-                  int64_t l_max) {
-  return forward(state, message, types, weights.vec(), l_max);
-}
-
 Tensor update_autograd(const Tensor &state, const Tensor &message, const Tensor &types, at::TensorList weights,
                        int64_t l_max) {
-  return Update::apply(state, message, weights, Setting{types.contiguous(), l_max});
+  return Update::apply(state, message, weights, Setting{types, l_max});
 }
 
-Tensor update_meta(const Tensor &state, const Tensor &, const Tensor &, at::TensorList, int64_t) {
-  return at::empty_symint(state.sym_sizes(), state.options());
+// ---- shapes
+
+Tensor like(const Tensor &x) { return at::empty_symint(x.sym_sizes(), x.options()); }
+
+Weights like(at::TensorList weights, bool wanted) {
+  Weights found;
+  if (wanted)
+    for (const Tensor &weight : weights) found.push_back(like(weight));
+  return found;
 }
 
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(charon, library) {
   library.def("update(Tensor state, Tensor message, Tensor types, Tensor[] weights, int l_max) -> Tensor");
+  library.def(
+      "update_backward(Tensor upstream, Tensor state, Tensor message, Tensor types, Tensor[] weights, int l_max, "
+      "bool of_weights) -> (Tensor, Tensor, Tensor[])");
+  library.def(
+      "update_tangent(Tensor state_tangent, Tensor message_tangent, Tensor upstream, Tensor state, Tensor message, "
+      "Tensor types, Tensor[] weights, int l_max, bool of_weights) -> (Tensor, Tensor, Tensor, Tensor[])");
 }
-TORCH_LIBRARY_IMPL(charon, CPU, library) { library.impl("update", update_cpu); }
+
+TORCH_LIBRARY_IMPL(charon, CPU, library) {
+  library.impl("update", [](const Tensor &state, const Tensor &message, const Tensor &types, at::TensorList weights,
+                            int64_t l_max) { return forward(state, message, types, weights.vec(), l_max); });
+  library.impl("update_backward", [](const Tensor &upstream, const Tensor &state, const Tensor &message,
+                                     const Tensor &types, at::TensorList weights, int64_t l_max, bool of_weights) {
+    return backward(upstream, state, message, types, weights.vec(), l_max, of_weights);
+  });
+  library.impl("update_tangent", [](const Tensor &state_tangent, const Tensor &message_tangent, const Tensor &upstream,
+                                    const Tensor &state, const Tensor &message, const Tensor &types,
+                                    at::TensorList weights, int64_t l_max, bool of_weights) {
+    return tangent(state_tangent, message_tangent, upstream, state, message, types, weights.vec(), l_max, of_weights);
+  });
+}
+
 TORCH_LIBRARY_IMPL(charon, Autograd, library) { library.impl("update", update_autograd); }
-TORCH_LIBRARY_IMPL(charon, Meta, library) { library.impl("update", update_meta); }
+
+TORCH_LIBRARY_IMPL(charon, Meta, library) {
+  library.impl("update", [](const Tensor &state, const Tensor &, const Tensor &, at::TensorList, int64_t) {
+    return like(state);
+  });
+  library.impl("update_backward", [](const Tensor &, const Tensor &state, const Tensor &message, const Tensor &,
+                                     at::TensorList weights, int64_t, bool of_weights) {
+    return std::make_tuple(like(state), like(message), like(weights, of_weights));
+  });
+  library.impl("update_tangent",
+               [](const Tensor &, const Tensor &, const Tensor &upstream, const Tensor &state, const Tensor &message,
+                  const Tensor &, at::TensorList weights, int64_t, bool of_weights) {
+                 return std::make_tuple(like(upstream), like(state), like(message), like(weights, of_weights));
+               });
+}
 
 }  // namespace charon

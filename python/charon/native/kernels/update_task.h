@@ -31,9 +31,9 @@ struct UpdateTask {
   const T *upstream;              // [n, rows, channels] gradient of the new state
   UpdateWeights<const T> weight;  // [inputs, outputs]
   UpdateWeights<const T> transposed;
-  T *updated;           // [n, rows, channels] the new state, or its tangent
-  T *state_gradient;    // [n, rows, channels] or its tangent
-  T *message_gradient;  // [n, rows, channels] or its tangent
+  T *updated;                               // [n, rows, channels] the new state, or its tangent
+  T *state_gradient;                        // [n, rows, channels] or its tangent
+  T *message_gradient;                      // [n, rows, channels] or its tangent
   const UpdateWeights<T> *weight_gradient;  // nullptr: not wanted
 };
 
