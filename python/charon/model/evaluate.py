@@ -1,6 +1,6 @@
 """One evaluation for training, ASE and reports: energy, forces, stress, charges, spins and dipole."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,10 @@ class Prediction:
     spins: Tensor  # [n_atoms]
     dipole: Tensor  # [n_systems, 3], about the center of geometry
     leftover: Tensor  # [n_systems, 2], squared leftover of charge and of spin, summed over the layers
+
+    def to(self, device: torch.device | str) -> "Prediction":
+        """The same prediction on another device."""
+        return Prediction(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 def forces_from_edges(edge_gradient: Tensor, edge_index: Tensor, n_atoms: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Radial filters: cubic splines of the distance that end smoothly at the cutoff.
 
-The model *is* the spline: its coefficients are linear in smooth functions at the knots, and are made once per evaluation,
-so that an edge costs four multiplications per filter however the filters are parameterised.
+The model *is* the spline: its coefficients are linear in smooth functions at the knots, made once per evaluation, so
+that an edge costs four multiplications per filter however the filters are parameterised.
 """
 
 import math

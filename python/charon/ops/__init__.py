@@ -76,9 +76,9 @@ def instruction_set() -> str:
 def edge_lists(edge_index: Tensor, n_local: int, n_all: int) -> list[Tensor]:
     """What `message` needs of a list of edges, made once per evaluation.
 
-    `edge_index` [2, n_edges] int64, center and neighbor, sorted by center (RuntimeError otherwise). Returns, int32: first
-    edge of each center [n_local + 1], neighbors [n_edges], and the edges sorted by neighbor: first slot of each neighbor
-    [n_all + 1], center and edge of each slot [n_edges].
+    `edge_index` [2, n_edges] int64, center and neighbor, sorted by center (RuntimeError otherwise). Returns, int32:
+    first edge of each center [n_local + 1], neighbors [n_edges], and the edges sorted by neighbor: first slot of each
+    neighbor [n_all + 1], center and edge of each slot [n_edges].
     """
     return torch.ops.charon.edge_lists(edge_index, n_local, n_all)
 
@@ -125,8 +125,8 @@ def message(
 def update(state: Tensor, message: Tensor, types: Tensor, weights: list[Tensor], l_max: int) -> Tensor:
     """The update of states by products of irreps, evaluated block by block; see `charon.model.update`.
 
-    `state`, `message` [n, (l_max + 1)^2, channels], `types` [n], `weights` in the order of `Update.weights`. Returns the
-    new state; differentiable twice, but gradients of weights only once (RuntimeError beyond).
+    `state`, `message` [n, (l_max + 1)^2, channels], `types` [n], `weights` in the order of `Gates.weights`. Returns
+    the new state; differentiable twice, but gradients of weights only once (RuntimeError beyond).
     """
     return torch.ops.charon.update(state, message, types, weights, l_max)
 

@@ -80,6 +80,7 @@ class TrainingConfig(Section):
     validate_every: int = Field(1, ge=1, description="epochs")
     checkpoint_every: int = Field(1, ge=1, description="epochs")
     dtype: Literal["float32", "float64"] = "float32"
+    device: Literal["cpu", "cuda"] = Field("cpu", description="cuda: on a GPU, in plain torch")
     threads: int = Field(1, ge=1, description="of torch; more help large batches on free cores only")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from charon.batch import Graph, collate
-from charon.errors import CharonError
+from charon.errors import CharonError, ConfigError
 from charon.evaluate import split_prediction
 from charon.metrics import ErrorRow, error_table
 from charon.model import Potential, evaluate
@@ -25,6 +25,13 @@ from charon.train.schedule import GradientLimit, LearningRate, energy_weight
 
 SKIPS_IN_A_ROW = 20
 STEPS_BETWEEN_PLANS = 20
+
+
+def _device(name: str) -> torch.device:
+    """The device of a training. Raises ConfigError if there is no such GPU."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("training.device is cuda, but torch finds no GPU; set training.device=cpu")
+    return torch.device(name)
 
 
 class TrainingError(CharonError):
@@ -61,6 +68,8 @@ class Trainer:
     ) -> None:
         self.potential, self.config, self.loss, self.graphs = potential, config, loss, train
         self.dtype = getattr(torch, config.training.dtype)
+        self.device = _device(config.training.device)
+        potential.to(self.device)
         self.validation = [graph.structure for graph in validation]
         self.validation_batches = fixed_batches(validation, self.dtype)
         self.parameters = [parameter for parameter in potential.parameters() if parameter.requires_grad]
@@ -132,13 +141,13 @@ class Trainer:
             hooks.save(self, "best")
 
     def _step(self, members: np.ndarray) -> float:
-        batch = collate([self.graphs[i] for i in members], self.dtype)
+        batch = collate([self.graphs[i] for i in members], self.dtype).to(self.device)
         self.optimizer.set_learning_rate(self.learning_rate.at(self.progress))
         prediction = evaluate(self.potential, batch, create_graph=True)
         terms = self.loss.terms(prediction, batch)
         total = self.loss.total(terms, energy_weight(self.loss.config, self.progress))
         self.optimizer.zero_grad()
-        torch.autograd.backward(total, inputs=self.parameters)  # not of edges and positions: their derivatives cost more
+        torch.autograd.backward(total, inputs=self.parameters)  # not of edges: their derivatives cost more
         norm = self.limit.apply([p.grad for p in self.parameters if p.grad is not None])
         self.at.step += 1
         if math.isfinite(norm):
@@ -188,12 +197,13 @@ class Trainer:
         predictions, score = [], 0.0
         electronic = self.config.model.electronic != "none"
         with self.average.applied():
-            for batch in self.validation_batches:
+            for host_batch in self.validation_batches:
+                batch = host_batch.to(self.device)
                 prediction = evaluate(self.potential, batch)
                 terms = self.loss.terms(prediction, batch)
                 total = sum(self.loss.weights[term] * float(value.detach()) for term, value in terms.items())
                 score += total * batch.n_systems / len(self.validation)
-                predictions += split_prediction(prediction, batch, electronic)
+                predictions += split_prediction(prediction.to("cpu"), host_batch, electronic)
         return Validation(score, error_table(self.validation, predictions))
 
     def state_dict(self) -> dict[str, Any]:
