@@ -16,6 +16,8 @@ MODELS = {
     "vectors": ModelConfig(cutoff=4.0, channels=8, layers=3, l_max=1),
     "free charges": ModelConfig(cutoff=4.0, channels=8, layers=2, charge_form="free"),
     "blind": ModelConfig(cutoff=4.0, channels=8, layers=2, electronic="none"),
+    "painn": ModelConfig(cutoff=4.0, channels=8, layers=2, core="painn"),
+    "egnn": ModelConfig(cutoff=4.0, channels=8, layers=2, core="egnn"),
 }
 
 

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from charon.model.config import ModelConfig
+from charon.model.egnn import EgnnMessage, EgnnUpdate
 from charon.model.equilibration import Equilibration, FreeSource, TransferSource
 from charon.model.message import Message
+from charon.model.painn import PainnMessage, PainnUpdate
 from charon.model.update import TensorUpdate, VectorUpdate
 from charon.ops import edge_lists
 
@@ -16,6 +18,16 @@ def _equilibration(config: ModelConfig) -> Equilibration:
     if config.charge_form == "free":
         return Equilibration(FreeSource(config.channels), config.channels)
     return Equilibration(TransferSource(config), config.channels)
+
+
+def _parts(config: ModelConfig, n_elements: int, mean_neighbors: float, first: bool) -> tuple[nn.Module, nn.Module]:
+    """The message and the update of a layer."""
+    if config.core == "painn":
+        return PainnMessage(config, mean_neighbors), PainnUpdate(config.channels)
+    if config.core == "egnn":
+        return EgnnMessage(config, mean_neighbors), EgnnUpdate(config.channels)
+    update = VectorUpdate if config.l_max == 1 else TensorUpdate
+    return Message(config, mean_neighbors, first), update(config.channels, n_elements)
 
 
 class Layer(nn.Module):
@@ -29,9 +41,7 @@ class Layer(nn.Module):
     def __init__(self, config: ModelConfig, n_elements: int, mean_neighbors: float, first: bool) -> None:
         super().__init__()
         self.electronic = config.electronic != "none"
-        self.message = Message(config, mean_neighbors, first)
-        update = VectorUpdate if config.l_max == 1 else TensorUpdate
-        self.update = update(config.channels, n_elements)
+        self.message, self.update = _parts(config, n_elements, mean_neighbors, first)
         self.equilibration = _equilibration(config) if self.electronic else nn.Identity()
         self.exchange_width = max(self.message.exchange_width(), config.transfer_width())
 

@@ -96,7 +96,7 @@ class VectorUpdate(nn.Module):
 class TensorUpdate(nn.Module):
     """Update of scalars, vectors and tensors (l_max 2) by the products a.a, b:b, b.a, (aa)0 and (bb)0."""
 
-    basis: Tensor
+    basis: list[float]
 
     def __init__(self, channels: int, n_elements: int) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class TensorUpdate(nn.Module):
             ChannelMix(2 * channels, channels),
             ChannelMix(3 * channels, channels),
         )
-        self.register_buffer("basis", tensor_basis())
+        self.basis = tensor_basis().flatten().tolist()  # no buffer: it is exact in whatever precision the model has
 
     def weights(self) -> list[Tensor]:
         """In the order of the kernel, matrices as [inputs, outputs]."""
@@ -120,14 +120,15 @@ class TensorUpdate(nn.Module):
         """`state`, `message` [n, 9, channels] -> new state [n, 9, channels]."""
         if has_kernels(state):
             return update(state, message, types, self.weights(), 2)
+        basis = torch.tensor(self.basis, dtype=state.dtype, device=state.device).reshape(5, 3, 3)
         a = self.vector_in(torch.cat([message[:, 1:4], state[:, 1:4]], dim=2))  # [n, 3, channels]
         b = self.tensor_in(torch.cat([message[:, 4:], state[:, 4:]], dim=2))  # [n, 5, channels]
         a, a_square = soft_limit(a, (a * a).sum(1), 12.0)
         b, b_square = soft_limit(b, (b * b).sum(1), 20.0)
-        matrix = to_matrix(b, self.basis)  # [n, 3, 3, channels]
+        matrix = to_matrix(b, basis)  # [n, 3, 3, channels]
         ba = (matrix * a.unsqueeze(1)).sum(2)  # [n, 3, channels]
-        aa = traceless_part(a.unsqueeze(2) * a.unsqueeze(1), self.basis)  # [n, 5, channels]
-        bb = traceless_part((matrix.unsqueeze(3) * matrix.unsqueeze(1)).sum(2), self.basis)  # [n, 5, channels]
+        aa = traceless_part(a.unsqueeze(2) * a.unsqueeze(1), basis)  # [n, 5, channels]
+        bb = traceless_part((matrix.unsqueeze(3) * matrix.unsqueeze(1)).sum(2), basis)  # [n, 5, channels]
         invariants = torch.cat(
             [
                 state[:, 0],
