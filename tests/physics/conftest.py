@@ -21,14 +21,14 @@ MODELS = {
 }
 
 
-def random_potential(name: str) -> Potential:
-    """The named potential with random weights, float64."""
+def random_potential(kind: str | ModelConfig) -> Potential:
+    """The named or described potential with random weights, float64."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
         torch.manual_seed(7)
         statistics = Statistics((-13.0, -50.0, -120.0, -125.0, -95.0), 12.0, electronegativity=-4.0)
-        return build_potential(MODELS[name], ELEMENTS, statistics)
+        return build_potential(MODELS[kind] if isinstance(kind, str) else kind, ELEMENTS, statistics)
     finally:
         torch.set_default_dtype(before)
 

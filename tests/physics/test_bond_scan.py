@@ -11,7 +11,11 @@ from ase import Atoms
 from ase.calculators.morse import MorsePotential
 
 from charon.errors import DataError
+from charon.model import ModelConfig
+from charon.model.config import SIZES
 from charon.report.scan import bond_figure, bond_scan, bonds, scan_bonds
+
+from .conftest import MODELS, random_potential
 
 CLUSTERS = Path(__file__).parents[2] / "examples/data/clusters/train.xyz.xz"
 SYSTEMS = ("CH2 singlet", "CH2 triplet", "CHMe singlet", "CHMe triplet")
@@ -31,20 +35,32 @@ class Kinked(MorsePotential):
             self.results["forces"] = self.results["forces"] + np.array([pull, -pull])
 
 
+@pytest.mark.parametrize("kind", [name for name, config in MODELS.items() if config.core == "charon"])
 @pytest.mark.parametrize("system", BONDS)
-def test_any_potential_is_smooth_along_bonds(potential, atoms_of, system):
+def test_any_potential_is_smooth_along_bonds(kind, atoms_of, system):
     """Its splines have two continuous derivatives: differences, and the error of slopes, shrink with step^3 or faster.
 
     Half the step makes third and fourth differences 8 times smaller, or 4 times where the curvature jumps, and 2 times
     where the force does.
     """
-    found = []
+    potential, found = random_potential(kind), []
     for points in (801, 1601):
         scan = bond_scan(potential, atoms_of(system), *BONDS[system], np.linspace(0.5, 2.0, points))
         found.append([*(np.abs(np.diff(scan.energies, order)).max() for order in (3, 4)), scan.force_error()])
     coarse, fine = np.array(found)
     assert (coarse[:2] / fine[:2] > 6.5).all()
     assert fine[2] < 2e-5
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_size_is_smooth_along_a_bond(size, atoms_of):
+    """Random weights: Simpson's error falls with step^2 at least, as for a continuous second derivative."""
+    potential = random_potential(ModelConfig(cutoff=4.0, size=size))
+    coarse, fine = (
+        bond_scan(potential, atoms_of("CH2 triplet"), 0, 2, np.linspace(0.5, 2.0, points)).force_error()
+        for points in (151, 301)
+    )
+    assert fine < coarse / 3 and fine < 1e-3
 
 
 def test_a_kink_and_false_minima_are_found():
@@ -117,7 +133,7 @@ def test_a_trained_model_has_one_smooth_well_per_bond(trained):
         assert near.repulsive(), where
         assert len(near.minima()) == 1 and 0.9 < near.minima()[0] < 1.1, where
         assert near.within(0.7, 1.6).kink() < 6.0, where
-        assert near.within(0.7, 1.6).force_error() < 1e-3, where
+        assert near.force_error() < 1e-2, where
 
 
 def test_figure_of_all_bonds(trained):

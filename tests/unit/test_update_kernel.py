@@ -230,7 +230,10 @@ def test_inside_torchscript(l_max):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda s, m, t, w: (s[:, :4], m, t, w), r"expected state and message \[n, 9, channels\] of one type, found \[3, 4, 4\]"),
+        (
+            lambda s, m, t, w: (s[:, :4], m, t, w),
+            r"expected state and message \[n, 9, channels\] of one type, found \[3, 4, 4\]",
+        ),
         (lambda s, m, t, w: (s, m[:2], t, w), r"expected state and message .* and \[2, 9, 4\]"),
         (lambda s, m, t, w: (s, m, t[:2], w), r"expected types \[3\] of int64, found \[2\]"),
         (lambda s, m, t, w: (s, m, t.int(), w), r"expected types \[3\] of int64, found \[3\]"),

@@ -22,6 +22,8 @@ class TransferSource(nn.Module):
 
     `q~_i = sum_j sum_k w_k(r_ij) (x_ik y_jk - y_ik x_jk)`; the spins' `y` is multiplied by the spin that the atom
     already carries, hence the spins of a closed shell (u = 0) are exactly zero and flipping all spins flips them all.
+    x and y are bounded smoothly: a product of two of them would otherwise run away where atoms come closer than in any
+    data, and the energy with it.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -41,7 +43,8 @@ class TransferSource(nn.Module):
     ) -> Tensor:
         """`scalars` [n_local, channels], `spins` [n_local] -> unconstrained (charge, spin) [n_local, 2]."""
         n, width = scalars.size(0), self.width
-        pair = self.pair(scalars).reshape(n, 2, 2, width)  # [n_local, x or y, charge or spin, width]
+        pair = 2.0 * torch.tanh(0.5 * self.pair(scalars))
+        pair = pair.reshape(n, 2, 2, width)  # [n_local, x or y, charge or spin, width]
         carried = torch.stack([torch.ones_like(spins), spins], dim=1).unsqueeze(2)  # [n_local, 2, 1]
         x, y = pair[:, 0], pair[:, 1] * carried  # [n_local, 2, width]
         sent = halo_forward(torch.cat([x, y], dim=1).reshape(n, 1, 4 * width), n_all)
