@@ -8,7 +8,7 @@ from torch import Tensor
 
 from charon.batch import Batch, collate, make_graph
 from charon.errors import ModelFileError
-from charon.export.module import INPUTS, OUTPUTS
+from charon.export.module import INPUTS, OUTPUTS, run
 from charon.export.samples import sample_structure
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
@@ -23,7 +23,7 @@ def golden_batch(elements: list[int], cutoff: float, dtype: torch.dtype) -> Batc
 def golden_sample(module: torch.jit.ScriptModule, batch: Batch) -> str:
     """JSON of a batch's inputs and of the outputs that `module` gives for them."""
     inputs = {name: tensor.tolist() for name, tensor in zip(INPUTS, batch.inputs(), strict=True)}
-    outputs = {name: tensor.tolist() for name, tensor in zip(OUTPUTS, module(*batch.inputs()), strict=True)}
+    outputs = {name: tensor.tolist() for name, tensor in zip(OUTPUTS, run(module, batch.inputs()), strict=True)}
     return json.dumps({"inputs": inputs, "outputs": outputs})
 
 
@@ -31,7 +31,7 @@ def check_golden_sample(module: torch.jit.ScriptModule, text: str, dtype: torch.
     """Runs the sample again. Raises ModelFileError if an output differs from the one in the file."""
     golden = json.loads(text)
     inputs = [_tensor(name, golden["inputs"][name], dtype) for name in INPUTS]
-    for name, found in zip(OUTPUTS, module(*inputs), strict=True):
+    for name, found in zip(OUTPUTS, run(module, inputs), strict=True):
         expected = torch.tensor(golden["outputs"][name], dtype=torch.float64).reshape(found.shape)
         error = relative_error(found, expected)
         if not error <= TOLERANCE[dtype]:

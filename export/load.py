@@ -12,6 +12,7 @@ from ase.data import atomic_numbers
 from charon.batch import Batch
 from charon.errors import ModelFileError
 from charon.export.golden import check_golden_sample
+from charon.export.module import run
 from charon.model import Prediction
 from charon.model.evaluate import prediction
 
@@ -44,7 +45,7 @@ class LoadedModel:
 
     def evaluate(self, batch: Batch) -> Prediction:
         """Energy, forces, stress, charges, spins and dipole of a batch in the model's dtype."""
-        energies, charges, spins, *gradients, dipoles = self.module(*batch.inputs())
+        energies, charges, spins, *gradients, dipoles = run(self.module, batch.inputs())
         leftover = torch.zeros((batch.n_systems, 2), dtype=self.dtype)
         outputs = [energies, torch.stack([charges, spins], dim=1), dipoles, leftover]
         return prediction(batch, outputs, gradients)

@@ -1,5 +1,7 @@
 """The exported module: inputs of the evaluation contract in, energies, charges and gradients out."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -69,3 +71,13 @@ def script(potential: Potential) -> torch.jit.ScriptModule:
     for parameter in module.parameters():
         parameter.requires_grad_(False)
     return torch.jit.script(module)
+
+
+def run(module: torch.jit.ScriptModule, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The outputs of an exported module, by the plain interpreter.
+
+    Torch's optimizing executor costs more than it gains where sizes differ from call to call, and from the second
+    call on it was seen to give other gradients than the model (torch 2.13).
+    """
+    with torch.jit.optimized_execution(False):
+        return module(*inputs)

@@ -95,6 +95,7 @@ def export_run(run: str | Path, path: str | Path, dtype: str | None = None) -> L
 def _verify(loaded: LoadedModel, potential: Potential) -> dict[str, float]:
     """Largest relative difference of energy, forces and stress; raises ModelFileError if one is too large."""
     worst = {"energy": 0.0, "forces": 0.0, "stress": 0.0}
+    allowed = TOLERANCE[loaded.dtype]
     charge_range = loaded.metadata["charge_range"]
     for structure in verification_samples(potential.elements, (charge_range[0], charge_range[1])):
         batch = collate([make_graph(structure, potential.elements, potential.cutoff)], loaded.dtype)
@@ -103,10 +104,10 @@ def _verify(loaded: LoadedModel, potential: Potential) -> dict[str, float]:
         found.energy, expected.energy = found.energy - free_atoms, expected.energy - free_atoms
         for name in worst:
             error = relative_error(getattr(found, name), getattr(expected, name))
-            if not error <= TOLERANCE[loaded.dtype]:
+            if not error <= allowed:
                 raise ModelFileError(
                     f"the exported file differs from the trained model: {name} of the {structure.source} by "
-                    f"{error:.1e} (relative), allowed {TOLERANCE[loaded.dtype]:.0e}; nothing was written"
+                    f"{error:.1e} (relative), allowed {allowed:.0e}; nothing was written"
                 )
             worst[name] = max(worst[name], error)
     return worst

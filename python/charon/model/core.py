@@ -20,14 +20,18 @@ def _equilibration(config: ModelConfig) -> Equilibration:
     return Equilibration(TransferSource(config), config.channels)
 
 
-def _parts(config: ModelConfig, n_elements: int, mean_neighbors: float, first: bool) -> tuple[nn.Module, nn.Module]:
+def _parts(
+    config: ModelConfig, n_elements: int, mean_neighbors: float, first: bool
+) -> tuple[Message | PainnMessage | EgnnMessage, nn.Module]:
     """The message and the update of a layer."""
     if config.core == "painn":
         return PainnMessage(config, mean_neighbors), PainnUpdate(config.channels)
     if config.core == "egnn":
         return EgnnMessage(config, mean_neighbors), EgnnUpdate(config.channels)
-    update = VectorUpdate if config.l_max == 1 else TensorUpdate
-    return Message(config, mean_neighbors, first), update(config.channels, n_elements)
+    message = Message(config, mean_neighbors, first)
+    if config.l_max == 1:
+        return message, VectorUpdate(config.channels, n_elements)
+    return message, TensorUpdate(config.channels, n_elements)
 
 
 class Layer(nn.Module):
