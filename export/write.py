@@ -4,7 +4,7 @@ import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from ase.data import chemical_symbols
@@ -17,6 +17,9 @@ from charon.export.load import FORMAT, OP_SCHEMA, LoadedModel, load_model
 from charon.export.module import OUTPUTS, script
 from charon.export.samples import verification_samples
 from charon.model import Potential, evaluate
+
+if TYPE_CHECKING:
+    from charon.train.config import Config
 
 
 def metadata_of(
@@ -89,7 +92,16 @@ def export_run(run: str | Path, path: str | Path, dtype: str | None = None) -> L
 
     potential, config, info = load_run(run)
     chosen = getattr(torch, dtype) if dtype else None
-    return export_model(potential, path, dtype=chosen, info=info, config=config.model_dump(mode="json"), say=print)
+    return export_model(potential, path, dtype=chosen, info=info, config=_portable(config), say=print)
+
+
+def _portable(config: "Config") -> dict[str, Any]:
+    """A configuration as data, with the names of the files of the sets instead of their places on this machine."""
+    content = config.model_dump(mode="json")
+    for name in ("train", "validation", "test"):
+        if isinstance(content["data"][name], list):
+            content["data"][name] = [Path(file).name for file in content["data"][name]]
+    return content
 
 
 def _verify(loaded: LoadedModel, potential: Potential) -> dict[str, float]:
