@@ -1,10 +1,12 @@
 """The exported module: inputs of the evaluation contract in, energies, charges and gradients out."""
 
+import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from charon.export.layer import with_exported_layers
 from charon.model import Potential
 from charon.model.derivatives import Derivatives
 
@@ -67,7 +69,7 @@ def script(potential: Potential) -> torch.jit.ScriptModule:
 
     It is not frozen: freezing drops `detach`, and outputs would keep their graph alive.
     """
-    module = ExportedModel(potential).eval()
+    module = ExportedModel(with_exported_layers(copy.deepcopy(potential))).eval()
     for parameter in module.parameters():
         parameter.requires_grad_(False)
     return torch.jit.script(module)

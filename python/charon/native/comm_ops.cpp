@@ -4,6 +4,7 @@
 #include <torch/library.h>
 
 #include "comm_backend.h"
+#include "comm_rows.h"
 
 namespace {
 
@@ -60,13 +61,14 @@ Tensor returned(const Tensor &rows, const Tensor &like) { return rows.to(like.op
 
 // ---- kernels
 
-Tensor halo_forward(const Tensor &x, int64_t n_all) {
+// Returns `x` itself if there is nothing to exchange.
+Tensor exchange_forward(const Tensor &x, int64_t n_all) {
   check_rows("halo_forward", x);
   const int64_t n_local = x.size(0), width = row_width(x);
   check_sizes("halo_forward", n_local, n_all);
   ++counters.forward;
   note_width(width);
-  if (nothing_to_exchange(n_local, n_all)) return x.clone(at::MemoryFormat::Contiguous);
+  if (nothing_to_exchange(n_local, n_all)) return x;
   const bool in_pairs = x.scalar_type() == at::kFloat && x.is_cpu() && width % 2 == 0;
   auto sizes = x.sizes().vec();
   sizes[0] = n_all;
@@ -79,19 +81,26 @@ Tensor halo_forward(const Tensor &x, int64_t n_all) {
   return in_pairs ? rows : returned(rows, x);
 }
 
-Tensor halo_reverse(const Tensor &g, int64_t n_local) {
+Tensor exchange_reverse(const Tensor &g, int64_t n_local) {
   check_rows("halo_reverse", g);
   const int64_t n_all = g.size(0), width = row_width(g);
   check_sizes("halo_reverse", n_local, n_all);
   ++counters.reverse;
   note_width(width);
-  if (nothing_to_exchange(n_local, n_all)) return g.clone(at::MemoryFormat::Contiguous);
+  if (nothing_to_exchange(n_local, n_all)) return g;
   Tensor rows = at::empty(g.sizes(), transport(g));  // [n_all, ...]
   rows.copy_(g);
   check_status("halo_reverse", current_backend->reverse(current_backend->context, rows.mutable_data_ptr<double>(),
                                                         n_local, n_all, width));
   return returned(rows.narrow(0, 0, n_local).clone(), g);
 }
+
+Tensor fresh(const Tensor &found, const Tensor &given) {
+  return found.is_same(given) ? given.clone(at::MemoryFormat::Contiguous) : found;
+}
+
+Tensor halo_forward(const Tensor &x, int64_t n_all) { return fresh(exchange_forward(x, n_all), x); }
+Tensor halo_reverse(const Tensor &g, int64_t n_local) { return fresh(exchange_reverse(g, n_local), g); }
 
 Tensor allsum(const Tensor &x) {
   check_floating("allsum", x);
@@ -182,6 +191,13 @@ Tensor halo_reverse_autograd(const Tensor &g, SymInt n_local) { return HaloRever
 Tensor allsum_autograd(const Tensor &x) { return AllSum::apply(x); }
 
 }  // namespace
+
+namespace charon {
+
+Tensor exchanged_forward(const Tensor &x, int64_t n_all) { return exchange_forward(x, n_all); }
+Tensor exchanged_reverse(const Tensor &g, int64_t n_local) { return exchange_reverse(g, n_local); }
+
+}  // namespace charon
 
 const charon_backend *charon_set_backend(const charon_backend *backend) {
   return std::exchange(current_backend, backend);

@@ -131,6 +131,26 @@ def update(state: Tensor, message: Tensor, types: Tensor, weights: list[Tensor],
     return torch.ops.charon.update(state, message, types, weights, l_max)
 
 
+def layer(
+    state: Tensor,
+    types: Tensor,
+    edge_vector: Tensor,
+    lists: list[Tensor],
+    weights: list[Tensor],
+    l_max: int,
+    first: bool,
+    spacing: float,
+) -> Tensor:
+    """What atoms send, its exchange, `message` and `update` as one operator of the CPU, differentiable once.
+
+    `state` [n_local, (l_max + 1)^2, channels], `types` [n_all], the others as of `message`. `weights`: source [channels,
+    rows channels] (`first`: the rows that each element sends, [n_elements, rows channels]), its bias, the table, the
+    weights of `update` and `torch.ops.charon.flipped_matrices` of them, all contiguous. Returns the new state.
+    Raises RuntimeError where shapes disagree, and if a derivative of its gradients is asked for.
+    """
+    return torch.ops.charon.layer(state, types, edge_vector, lists, weights, l_max, first, spacing)
+
+
 def has_kernels(x: Tensor) -> bool:
     """Whether fused kernels work on this tensor: on the CPU, outside of `reference_kernels`."""
     if not torch.jit.is_scripting():

@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include "cpu_functions.h"
 #include "edge_lists.h"
 #include "instruction_sets.h"
 #include "message_reference.h"
@@ -104,10 +105,12 @@ Tensor table_sum(MessageTask<T> task, int64_t n, const Tensor &table, Kernel ker
 
 using Lists = std::vector<Tensor>;
 
+}  // namespace
+
 // ---- CPU
 
-Tensor forward_cpu(const Tensor &sent, const Tensor &table, const Tensor &edge_vector, const Tensor &,
-                   const Lists &lists, int64_t n_local, int64_t l_max, bool first, double spacing) {
+Tensor message_cpu(const Tensor &sent, const Tensor &table, const Tensor &edge_vector, const Lists &lists,
+                   int64_t n_local, int64_t l_max, bool first, double spacing) {
   const Layer layer{l_max, first, spacing};
   const EdgeLists edges = EdgeLists::of(lists);
   check(layer, sent, table, edge_vector);
@@ -123,11 +126,10 @@ Tensor forward_cpu(const Tensor &sent, const Tensor &table, const Tensor &edge_v
   return received;
 }
 
-// Gradients of sent, table and edge_vector; an empty tensor for those not wanted.
-std::tuple<Tensor, Tensor, Tensor> backward_cpu(const Tensor &upstream, const Tensor &sent, const Tensor &table,
-                                                const Tensor &edge_vector, const Tensor &, const Lists &lists,
-                                                int64_t l_max, bool first, double spacing, bool of_sent, bool of_table,
-                                                bool of_vector) {
+std::tuple<Tensor, Tensor, Tensor> message_backward_cpu(const Tensor &upstream, const Tensor &sent, const Tensor &table,
+                                                        const Tensor &edge_vector, const Lists &lists, int64_t l_max,
+                                                        bool first, double spacing, bool of_sent, bool of_table,
+                                                        bool of_vector) {
   const Layer layer{l_max, first, spacing};
   const EdgeLists edges = EdgeLists::of(lists);
   check(layer, sent, table, edge_vector);
@@ -148,6 +150,8 @@ std::tuple<Tensor, Tensor, Tensor> backward_cpu(const Tensor &upstream, const Te
   });
   return {sent_gradient, table_gradient, vector_gradient};
 }
+
+namespace {
 
 // Derivatives of <sent_tangent, gradient of sent> + <vector_tangent, gradient of edge_vector>: upstream, sent, table.
 std::tuple<Tensor, Tensor, Tensor> tangent_cpu(const Tensor &sent_tangent, const Tensor &vector_tangent,
@@ -363,15 +367,15 @@ TORCH_LIBRARY_FRAGMENT(charon, library) {
 }
 
 TORCH_LIBRARY_IMPL(charon, CPU, library) {
-  library.impl("message", [](const Tensor &sent, const Tensor &table, const Tensor &vector, const Tensor &index,
+  library.impl("message", [](const Tensor &sent, const Tensor &table, const Tensor &vector, const Tensor &,
                              at::TensorList lists, int64_t n_local, int64_t l_max, bool first, double spacing) {
-    return forward_cpu(sent, table, vector, index, lists.vec(), n_local, l_max, first, spacing);
+    return message_cpu(sent, table, vector, lists.vec(), n_local, l_max, first, spacing);
   });
   library.impl("message_backward", [](const Tensor &upstream, const Tensor &sent, const Tensor &table,
-                                      const Tensor &vector, const Tensor &index, at::TensorList lists, int64_t l_max,
+                                      const Tensor &vector, const Tensor &, at::TensorList lists, int64_t l_max,
                                       bool first, double spacing, bool of_sent, bool of_table, bool of_vector) {
-    return backward_cpu(upstream, sent, table, vector, index, lists.vec(), l_max, first, spacing, of_sent, of_table,
-                        of_vector);
+    return message_backward_cpu(upstream, sent, table, vector, lists.vec(), l_max, first, spacing, of_sent, of_table,
+                                of_vector);
   });
 }
 

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include "cpu_functions.h"
 #include "instruction_sets.h"
 
 namespace charon {
@@ -129,7 +130,26 @@ Weights over_atoms(UpdateTask<T> task, int64_t n, const Weights &weights, bool o
   return sums;
 }
 
-Tensor forward(const Tensor &state, const Tensor &message, const Tensor &types, const Weights &given, int64_t l_max) {
+Weights flipped_or_made(const Weights &flipped, const Weights &weights) {
+  if (flipped.empty()) return transposed(weights);
+  Weights found(weights.size());
+  size_t next = 0;
+  for (const size_t k : matrices)
+    if (k < weights.size()) found[k] = flipped[next++];
+  return found;
+}
+
+}  // namespace
+
+std::vector<Tensor> flipped_matrices(const std::vector<Tensor> &weights) {
+  Weights found;
+  for (const size_t k : matrices)
+    if (k < weights.size()) found.push_back(weights[k].t().contiguous());
+  return found;
+}
+
+Tensor update_cpu(const Tensor &state, const Tensor &message, const Tensor &types, const Weights &given,
+                  int64_t l_max) {
   check(state, message, types, given, l_max);
   check_types(types, given);
   const Tensor s = state.contiguous(), m = message.contiguous(), t = types.contiguous();
@@ -143,14 +163,14 @@ Tensor forward(const Tensor &state, const Tensor &message, const Tensor &types, 
   return updated;
 }
 
-// Gradients of state, message and, where wanted, of the weights.
-std::tuple<Tensor, Tensor, Weights> backward(const Tensor &upstream, const Tensor &state, const Tensor &message,
-                                             const Tensor &types, const Weights &given, int64_t l_max,
-                                             bool of_weights) {
+std::tuple<Tensor, Tensor, Weights> update_backward_cpu(const Tensor &upstream, const Tensor &state,
+                                                        const Tensor &message, const Tensor &types,
+                                                        const Weights &given, const Weights &given_flipped,
+                                                        int64_t l_max, bool of_weights) {
   check(state, message, types, given, l_max);
   check_types(types, given);
   const Tensor g = upstream.contiguous(), s = state.contiguous(), m = message.contiguous(), t = types.contiguous();
-  const Weights weights = contiguous(given), flipped = transposed(given);
+  const Weights weights = contiguous(given), flipped = flipped_or_made(given_flipped, given);
   Tensor of_state = at::empty(s.sizes(), s.options()), of_message = at::empty(s.sizes(), s.options());
   Weights gradients;
   AT_DISPATCH_FLOATING_TYPES(s.scalar_type(), "charon::update_backward", [&] {
@@ -162,6 +182,8 @@ std::tuple<Tensor, Tensor, Weights> backward(const Tensor &upstream, const Tenso
   });
   return {of_state, of_message, gradients};
 }
+
+namespace {
 
 // Gradients of <state_tangent, gradient of state> + <message_tangent, gradient of message> with respect to upstream,
 // state, message and, where wanted, the weights.
@@ -337,10 +359,10 @@ TORCH_LIBRARY_FRAGMENT(charon, library) {
 
 TORCH_LIBRARY_IMPL(charon, CPU, library) {
   library.impl("update", [](const Tensor &state, const Tensor &message, const Tensor &types, at::TensorList weights,
-                            int64_t l_max) { return forward(state, message, types, weights.vec(), l_max); });
+                            int64_t l_max) { return update_cpu(state, message, types, weights.vec(), l_max); });
   library.impl("update_backward", [](const Tensor &upstream, const Tensor &state, const Tensor &message,
                                      const Tensor &types, at::TensorList weights, int64_t l_max, bool of_weights) {
-    return backward(upstream, state, message, types, weights.vec(), l_max, of_weights);
+    return update_backward_cpu(upstream, state, message, types, weights.vec(), {}, l_max, of_weights);
   });
   library.impl("update_tangent", [](const Tensor &state_tangent, const Tensor &message_tangent, const Tensor &upstream,
                                     const Tensor &state, const Tensor &message, const Tensor &types,

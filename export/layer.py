@@ -1,0 +1,65 @@
+"""A layer as exported: its weights are laid out once, and message and update are one operator."""
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from charon.model import Potential
+from charon.model.core import Layer
+from charon.model.message import Message
+from charon.ops import layer
+
+
+class ExportedLayer(nn.Module):
+    """A trained `Layer` of the directional core, without what training needs: first derivatives only, on the CPU."""
+
+    electronic: Final[bool]
+    first: Final[bool]
+    l_max: Final[int]
+    spacing: Final[float]
+    weights: list[Tensor]
+
+    def __init__(self, trained: Layer, embedding: Tensor) -> None:
+        super().__init__()
+        message, update = trained.message, trained.update
+        assert isinstance(message, Message)
+        self.electronic, self.equilibration = trained.electronic, trained.equilibration
+        self.first, self.l_max, self.spacing = message.first, message.l_max, message.table.spacing
+        with torch.no_grad():
+            source = message.source(embedding) if self.first else message.source.weight.t()
+            own = [source, message.source.bias, message.table() * message.scale]
+            products = [weight.contiguous() for weight in update.weights()]
+            flipped = torch.ops.charon.flipped_matrices(products)
+        self.weights = [weight.detach().contiguous() for weight in [*own, *products, *flipped]]
+
+    def forward(
+        self,
+        state: Tensor,
+        charge_spin: Tensor,
+        embedding: Tensor,
+        types: Tensor,
+        edge_vector: Tensor,
+        edge_index: Tensor,
+        lists: list[Tensor],
+        target: Tensor,
+        batch: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `Layer.forward`."""
+        state = layer(state, types, edge_vector, lists, self.weights, self.l_max, self.first, self.spacing)
+        leftover = torch.zeros_like(target)
+        if self.electronic:
+            change, charge_spin, leftover = self.equilibration(
+                state[:, 0], charge_spin[:, 1], edge_vector, edge_index, lists, types.size(0), target, batch
+            )
+            state = torch.cat([(state[:, 0] + change).unsqueeze(1), state[:, 1:]], dim=1)
+        return state, charge_spin, leftover
+
+
+def with_exported_layers(potential: Potential) -> Potential:
+    """Replaces the layers of the directional core in place; the cores for comparison stay as they are."""
+    core = potential.core
+    if potential.config.core == "charon":
+        exported = [ExportedLayer(trained, core.embedding.weight) for trained in core.layers]
+        core.layers = nn.ModuleList(exported)
+    return potential
