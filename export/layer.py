@@ -28,7 +28,8 @@ class ExportedLayer(nn.Module):
         self.first, self.l_max, self.spacing = message.first, message.l_max, message.table.spacing
         with torch.no_grad():
             source = message.source(embedding) if self.first else message.source.weight.t()
-            own = [source, message.source.bias, message.table() * message.scale]
+            bias = embedding if self.first else message.source.bias
+            own = [source, bias, message.table() * message.scale]
             products = [weight.contiguous() for weight in update.weights()]
             flipped = torch.ops.charon.flipped_matrices(products)
         self.weights = [weight.detach().contiguous() for weight in [*own, *products, *flipped]]

@@ -110,8 +110,8 @@ class Core(nn.Module):
         embedded = embedding.index_select(0, types[:n_local])  # [n_local, channels]
         zeros = torch.zeros((n_local, self.ranks - 1, embedded.size(1)), dtype=embedded.dtype, device=types.device)
         state = torch.cat([embedded.unsqueeze(1), zeros], dim=1)  # [n_local, ranks, channels]
-        charge_spin = zeros[:, :2, 0]
-        energy = zeros[:, 0, 0]
+        charge_spin = torch.zeros((n_local, 2), dtype=embedded.dtype, device=types.device)
+        energy = torch.zeros(n_local, dtype=embedded.dtype, device=types.device)
         leftover = torch.zeros_like(target)
         for layer, readout in zip(self.layers, self.readouts):
             state, charge_spin, left = layer(

@@ -197,6 +197,8 @@ namespace charon {
 Tensor exchanged_forward(const Tensor &x, int64_t n_all) { return exchange_forward(x, n_all); }
 Tensor exchanged_reverse(const Tensor &g, int64_t n_local) { return exchange_reverse(g, n_local); }
 
+bool must_exchange(int64_t n_local, int64_t n_all) { return !nothing_to_exchange(n_local, n_all); }
+
 }  // namespace charon
 
 const charon_backend *charon_set_backend(const charon_backend *backend) {

@@ -8,4 +8,6 @@ namespace charon {
 at::Tensor exchanged_forward(const at::Tensor &x, int64_t n_all);
 at::Tensor exchanged_reverse(const at::Tensor &g, int64_t n_local);
 
+bool must_exchange(int64_t n_local, int64_t n_all);
+
 }  // namespace charon

@@ -21,9 +21,11 @@ at::Tensor update_cpu(const at::Tensor &state, const at::Tensor &message, const 
                       const std::vector<at::Tensor> &weights, int64_t l_max);
 
 // Gradients of state, message and, where wanted, of the weights; `flipped`: of flipped_matrices, or empty.
+// `overwrite_message`: not with `of_weights`; the gradient takes the memory of a contiguous message.
 std::tuple<at::Tensor, at::Tensor, std::vector<at::Tensor>> update_backward_cpu(
     const at::Tensor &upstream, const at::Tensor &state, const at::Tensor &message, const at::Tensor &types,
-    const std::vector<at::Tensor> &weights, const std::vector<at::Tensor> &flipped, int64_t l_max, bool of_weights);
+    const std::vector<at::Tensor> &weights, const std::vector<at::Tensor> &flipped, int64_t l_max, bool of_weights,
+    bool overwrite_message);
 
 // The transposed matrices among the weights of an update, which its derivatives read.
 std::vector<at::Tensor> flipped_matrices(const std::vector<at::Tensor> &weights);

@@ -26,7 +26,7 @@ struct Shape {
   size_t weights() const { return 3 + update_weights() + (l_max == 1 ? 4 : 6); }
 };
 
-// source, bias, table, then the weights of the update and its flipped matrices.
+// source, bias (`first`: the embedding of the elements), table, the weights of the update and its flipped matrices.
 struct Weights {
   Tensor source, bias, table;
   Tensors update, flipped;
@@ -49,10 +49,11 @@ void check(const Tensor &state, const Tensor &types, const Tensors &weights, con
               weights.size());
   const int64_t c = state.size(2);
   const int64_t width = shape.rows() * c;
-  const bool fits = shape.first ? weights[0].dim() == 2 && weights[0].size(1) == width
+  const bool fits = shape.first ? weights[0].dim() == 2 && weights[0].size(1) == width &&
+                                      weights[1].sizes() == at::IntArrayRef({weights[0].size(0), c})
                                 : weights[0].sizes() == at::IntArrayRef({c, width}) && weights[1].numel() == width;
   TORCH_CHECK(fits, "charon::layer: expected a source ", shape.first ? "[n_elements, " : "[channels, ", width,
-              "] and its bias, found ", weights[0].sizes(), " and ", weights[1].sizes());
+              "] and its bias or the embedding, found ", weights[0].sizes(), " and ", weights[1].sizes());
 }
 
 // Rows h of [n, h and directions, channels] as a matrix [n, h channels] on the same memory.
@@ -71,48 +72,63 @@ Tensor sent_rows(const Tensor &state, const Tensor &types, const Weights &weight
   return exchanged_forward(own, n_all);
 }
 
+// The state before the first layer: scalars of the element, no directions.
+Tensor first_state(const Tensor &types, const Weights &weights, const Shape &shape) {
+  const Tensor state = at::zeros({types.size(0), 1 + shape.directions(), weights.bias.size(1)}, weights.bias.options());
+  state.select(1, 0).copy_(weights.bias.index_select(0, types));
+  return state;
+}
+
 struct Setting {
   Shape shape;
   Tensor types;
   Tensors lists, weights;
 };
 
+// What is cheap to make again is not kept: rows sent without any exchange, and the first state.
 struct Layer : torch::autograd::Function<Layer> {
-  static Tensor forward(AutogradContext *ctx, const Tensor &given_state, const Tensor &edge_vector,
-                        const Setting &setting) {
+  static Tensor forward(AutogradContext *ctx, const Tensor &given, const Tensor &edge_vector, const Setting &setting) {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
     const Shape &shape = setting.shape;
-    check(given_state, setting.types, setting.weights, shape);
+    check(given, setting.types, setting.weights, shape);
     const Weights weights(setting.weights, shape);
-    const Tensor state = given_state.contiguous(), sent = sent_rows(state, setting.types, weights, shape);
-    const Tensor message = message_cpu(sent, weights.table, edge_vector, setting.lists, state.size(0), shape.l_max,
+    const int64_t n_local = given.size(0);
+    const Tensor state = given.contiguous(), types = setting.types.narrow(0, 0, n_local);
+    const Tensor sent = sent_rows(state, setting.types, weights, shape);
+    const Tensor message = message_cpu(sent, weights.table, edge_vector, setting.lists, n_local, shape.l_max,
                                        shape.first, shape.spacing);
-    ctx->save_for_backward({state, edge_vector, sent, message});
+    const bool exchanged = !shape.first && must_exchange(n_local, setting.types.size(0));
+    ctx->save_for_backward({shape.first ? Tensor() : state, edge_vector, exchanged ? sent : Tensor(), message});
     ctx->saved_data["types"] = setting.types;
+    ctx->saved_data["n_local"] = n_local;
     ctx->saved_data["lists"] = setting.lists;
     ctx->saved_data["weights"] = setting.weights;
     ctx->saved_data["l_max"] = shape.l_max;
     ctx->saved_data["first"] = shape.first;
     ctx->saved_data["spacing"] = shape.spacing;
-    return update_cpu(state, message, setting.types.narrow(0, 0, state.size(0)), weights.update, shape.l_max);
+    return update_cpu(state, message, types, weights.update, shape.l_max);
   }
 
   static variable_list backward(AutogradContext *ctx, variable_list upstream) {
     TORCH_CHECK(!at::GradMode::is_enabled(),
                 "charon::layer: an exported model has first derivatives only; take others of the trained one");
+    TORCH_CHECK(ctx->saved_data["overwritten"].isNone(), "charon::layer: its graph can be used once");
+    ctx->saved_data["overwritten"] = true;
     const Shape shape{ctx->saved_data["l_max"].toInt(), ctx->saved_data["first"].toBool(),
                       ctx->saved_data["spacing"].toDouble()};
     const Weights weights(ctx->saved_data["weights"].toTensorVector(), shape);
     const variable_list saved = ctx->get_saved_variables();  // state, edge_vector, sent, message
-    const int64_t n_local = saved[0].size(0);
-    const Tensor types = ctx->saved_data["types"].toTensor().narrow(0, 0, n_local);
-    auto [of_state, of_message, none] = update_backward_cpu(upstream[0], saved[0], saved[3], types, weights.update,
-                                                            weights.flipped, shape.l_max, false);
+    const Tensor all_types = ctx->saved_data["types"].toTensor();
+    const Tensor types = all_types.narrow(0, 0, ctx->saved_data["n_local"].toInt());
+    const Tensor state = shape.first ? first_state(types, weights, shape) : saved[0];
+    auto [of_state, of_message, none] = update_backward_cpu(upstream[0], state, saved[3], types, weights.update,
+                                                            weights.flipped, shape.l_max, false, true);
+    const Tensor sent = saved[2].defined() ? saved[2] : sent_rows(state, all_types, weights, shape);
     const bool of_sent = !shape.first && ctx->needs_input_grad(0), of_vector = ctx->needs_input_grad(1);
-    const auto [sent, table, vector] =
-        message_backward_cpu(of_message, saved[2], weights.table, saved[1], ctx->saved_data["lists"].toTensorVector(),
+    const auto [back, table, vector] =
+        message_backward_cpu(of_message, sent, weights.table, saved[1], ctx->saved_data["lists"].toTensorVector(),
                              shape.l_max, shape.first, shape.spacing, of_sent, false, of_vector);
-    if (of_sent) add_sent(of_state, exchanged_reverse(sent, n_local), weights, shape);
+    if (of_sent) add_sent(of_state, exchanged_reverse(back, types.size(0)), weights, shape);
     return {ctx->needs_input_grad(0) ? of_state : Tensor(), of_vector ? vector : Tensor(), Tensor()};
   }
 

@@ -166,12 +166,13 @@ Tensor update_cpu(const Tensor &state, const Tensor &message, const Tensor &type
 std::tuple<Tensor, Tensor, Weights> update_backward_cpu(const Tensor &upstream, const Tensor &state,
                                                         const Tensor &message, const Tensor &types,
                                                         const Weights &given, const Weights &given_flipped,
-                                                        int64_t l_max, bool of_weights) {
+                                                        int64_t l_max, bool of_weights, bool overwrite_message) {
   check(state, message, types, given, l_max);
   check_types(types, given);
   const Tensor g = upstream.contiguous(), s = state.contiguous(), m = message.contiguous(), t = types.contiguous();
   const Weights weights = contiguous(given), flipped = flipped_or_made(given_flipped, given);
-  Tensor of_state = at::empty(s.sizes(), s.options()), of_message = at::empty(s.sizes(), s.options());
+  Tensor of_state = at::empty(s.sizes(), s.options());
+  Tensor of_message = overwrite_message ? m : at::empty(s.sizes(), s.options());
   Weights gradients;
   AT_DISPATCH_FLOATING_TYPES(s.scalar_type(), "charon::update_backward", [&] {
     auto task = make_task<scalar_t>(s, m, t, weights, flipped, l_max);
@@ -362,7 +363,7 @@ TORCH_LIBRARY_IMPL(charon, CPU, library) {
                             int64_t l_max) { return update_cpu(state, message, types, weights.vec(), l_max); });
   library.impl("update_backward", [](const Tensor &upstream, const Tensor &state, const Tensor &message,
                                      const Tensor &types, at::TensorList weights, int64_t l_max, bool of_weights) {
-    return update_backward_cpu(upstream, state, message, types, weights.vec(), {}, l_max, of_weights);
+    return update_backward_cpu(upstream, state, message, types, weights.vec(), {}, l_max, of_weights, false);
   });
   library.impl("update_tangent", [](const Tensor &state_tangent, const Tensor &message_tangent, const Tensor &upstream,
                                     const Tensor &state, const Tensor &message, const Tensor &types,
