@@ -5,10 +5,11 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from charon import ops
 from charon.model import Potential
 from charon.model.core import Layer
 from charon.model.message import Message
-from charon.ops import layer
+from charon.model.update import TensorUpdate, VectorUpdate
 
 
 class ExportedLayer(nn.Module):
@@ -23,7 +24,7 @@ class ExportedLayer(nn.Module):
     def __init__(self, trained: Layer, embedding: Tensor) -> None:
         super().__init__()
         message, update = trained.message, trained.update
-        assert isinstance(message, Message)
+        assert isinstance(message, Message) and isinstance(update, VectorUpdate | TensorUpdate)
         self.electronic, self.equilibration = trained.electronic, trained.equilibration
         self.first, self.l_max, self.spacing = message.first, message.l_max, message.table.spacing
         with torch.no_grad():
@@ -47,7 +48,7 @@ class ExportedLayer(nn.Module):
         batch: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `Layer.forward`."""
-        state = layer(state, types, edge_vector, lists, self.weights, self.l_max, self.first, self.spacing)
+        state = ops.layer(state, types, edge_vector, lists, self.weights, self.l_max, self.first, self.spacing)
         leftover = torch.zeros_like(target)
         if self.electronic:
             change, charge_spin, leftover = self.equilibration(
@@ -61,6 +62,7 @@ def with_exported_layers(potential: Potential) -> Potential:
     """Replaces the layers of the directional core in place; the cores for comparison stay as they are."""
     core = potential.core
     if potential.config.core == "charon":
-        exported = [ExportedLayer(trained, core.embedding.weight) for trained in core.layers]
+        trained = [layer for layer in core.layers if isinstance(layer, Layer)]
+        exported = [ExportedLayer(layer, core.embedding.weight) for layer in trained]
         core.layers = nn.ModuleList(exported)
     return potential

@@ -143,10 +143,10 @@ def layer(
 ) -> Tensor:
     """What atoms send, its exchange, `message` and `update` as one operator of the CPU, differentiable once.
 
-    `state` [n_local, (l_max + 1)^2, channels], `types` [n_all], the others as of `message`. `weights`: source [channels,
-    rows channels] and its bias (`first`: the rows that each element sends, [n_elements, rows channels], and the
-    embedding, of which `state` consists), the table, the weights of `update` and `torch.ops.charon.flipped_matrices`
-    of them, all contiguous. Returns the new state, whose graph can be used once.
+    `state` [n_local, (l_max + 1)^2, channels], `types` [n_all], the others as of `message`. `weights`, all contiguous:
+    source [channels, rows channels] and its bias (`first`: the rows that each element sends, [n_elements, rows
+    channels], and the embedding, of which `state` consists), the table, the weights of `update` and
+    `torch.ops.charon.flipped_matrices` of them. Returns the new state, whose graph can be used once.
     Raises RuntimeError where shapes disagree, and if a derivative of its gradients is asked for.
     """
     return torch.ops.charon.layer(state, types, edge_vector, lists, weights, l_max, first, spacing)

@@ -12,10 +12,12 @@ at::Tensor message_cpu(const at::Tensor &sent, const at::Tensor &table, const at
                        double spacing);
 
 // Gradients of sent, table and edge_vector; an empty tensor for those not wanted.
-std::tuple<at::Tensor, at::Tensor, at::Tensor> message_backward_cpu(
-    const at::Tensor &upstream, const at::Tensor &sent, const at::Tensor &table, const at::Tensor &edge_vector,
-    const std::vector<at::Tensor> &lists, int64_t l_max, bool first, double spacing, bool of_sent, bool of_table,
-    bool of_vector);
+std::tuple<at::Tensor, at::Tensor, at::Tensor> message_backward_cpu(const at::Tensor &upstream, const at::Tensor &sent,
+                                                                    const at::Tensor &table,
+                                                                    const at::Tensor &edge_vector,
+                                                                    const std::vector<at::Tensor> &lists, int64_t l_max,
+                                                                    bool first, double spacing, bool of_sent,
+                                                                    bool of_table, bool of_vector);
 
 at::Tensor update_cpu(const at::Tensor &state, const at::Tensor &message, const at::Tensor &types,
                       const std::vector<at::Tensor> &weights, int64_t l_max);

@@ -20,8 +20,8 @@ struct Shape {
   bool first;
   double spacing;
 
-  int64_t rows() const { return l_max + 1; }                             // h0 .. h_l_max
-  int64_t directions() const { return (l_max + 1) * (l_max + 1) - 1; }   // v, t
+  int64_t rows() const { return l_max + 1; }                            // h0 .. h_l_max
+  int64_t directions() const { return (l_max + 1) * (l_max + 1) - 1; }  // v, t
   size_t update_weights() const { return l_max == 1 ? 8 : 10; }
   size_t weights() const { return 3 + update_weights() + (l_max == 1 ? 4 : 6); }
 };
@@ -95,8 +95,8 @@ struct Layer : torch::autograd::Function<Layer> {
     const int64_t n_local = given.size(0);
     const Tensor state = given.contiguous(), types = setting.types.narrow(0, 0, n_local);
     const Tensor sent = sent_rows(state, setting.types, weights, shape);
-    const Tensor message = message_cpu(sent, weights.table, edge_vector, setting.lists, n_local, shape.l_max,
-                                       shape.first, shape.spacing);
+    const Tensor message =
+        message_cpu(sent, weights.table, edge_vector, setting.lists, n_local, shape.l_max, shape.first, shape.spacing);
     const bool exchanged = !shape.first && must_exchange(n_local, setting.types.size(0));
     ctx->save_for_backward({shape.first ? Tensor() : state, edge_vector, exchanged ? sent : Tensor(), message});
     ctx->saved_data["types"] = setting.types;
