@@ -12,20 +12,20 @@ from charon.model.message import Message
 from charon.model.update import TensorUpdate, VectorUpdate
 
 
-class ExportedLayer(nn.Module):
+class ExportedLayer(Layer):
     """A trained `Layer` of the directional core, without what training needs: first derivatives only, on the CPU."""
 
-    electronic: Final[bool]
     first: Final[bool]
     l_max: Final[int]
     spacing: Final[float]
     weights: list[Tensor]
 
     def __init__(self, trained: Layer, embedding: Tensor) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # not the weights of training
         message, update = trained.message, trained.update
         assert isinstance(message, Message) and isinstance(update, VectorUpdate | TensorUpdate)
         self.electronic, self.equilibration = trained.electronic, trained.equilibration
+        self.exchange_width = trained.exchange_width
         self.first, self.l_max, self.spacing = message.first, message.l_max, message.table.spacing
         with torch.no_grad():
             source = message.source(embedding) if self.first else message.source.weight.t()
@@ -35,27 +35,17 @@ class ExportedLayer(nn.Module):
             flipped = torch.ops.charon.flipped_matrices(products)
         self.weights = [weight.detach().contiguous() for weight in [*own, *products, *flipped]]
 
-    def forward(
+    def interact(
         self,
         state: Tensor,
-        charge_spin: Tensor,
         embedding: Tensor,
         types: Tensor,
         edge_vector: Tensor,
         edge_index: Tensor,
         lists: list[Tensor],
-        target: Tensor,
-        batch: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """As `Layer.forward`."""
-        state = ops.layer(state, types, edge_vector, lists, self.weights, self.l_max, self.first, self.spacing)
-        leftover = torch.zeros_like(target)
-        if self.electronic:
-            change, charge_spin, leftover = self.equilibration(
-                state[:, 0], charge_spin[:, 1], edge_vector, edge_index, lists, types.size(0), target, batch
-            )
-            state = torch.cat([(state[:, 0] + change).unsqueeze(1), state[:, 1:]], dim=1)
-        return state, charge_spin, leftover
+    ) -> Tensor:
+        """As `Layer.interact`."""
+        return ops.layer(state, types, edge_vector, lists, self.weights, self.l_max, self.first, self.spacing)
 
 
 def with_exported_layers(potential: Potential) -> Potential:

@@ -1,7 +1,5 @@
 """The directional core: messages and products, with charge and spin equilibrated after each layer."""
 
-from typing import Final
-
 import torch
 from torch import Tensor, nn
 
@@ -40,7 +38,8 @@ class Layer(nn.Module):
     `exchange_width` counts the numbers per atom of its widest halo exchange.
     """
 
-    electronic: Final[bool]
+    __constants__ = ("electronic",)  # not Final: exported layers have a constructor of their own
+    electronic: bool
 
     def __init__(self, config: ModelConfig, n_elements: int, mean_neighbors: float, first: bool) -> None:
         super().__init__()
@@ -65,16 +64,27 @@ class Layer(nn.Module):
 
         `state` [n_local, ranks, channels], `embedding` [n_elements, channels], the others as in `Core`.
         """
-        n_all = types.size(0)
-        message = self.message(state, embedding, types, edge_vector, edge_index, lists)
-        state = self.update(state, message, types[: state.size(0)])
+        state = self.interact(state, embedding, types, edge_vector, edge_index, lists)
         leftover = torch.zeros_like(target)
         if self.electronic:
             change, charge_spin, leftover = self.equilibration(
-                state[:, 0], charge_spin[:, 1], edge_vector, edge_index, lists, n_all, target, batch
+                state[:, 0], charge_spin[:, 1], edge_vector, edge_index, lists, types.size(0), target, batch
             )
             state = torch.cat([(state[:, 0] + change).unsqueeze(1), state[:, 1:]], dim=1)
         return state, charge_spin, leftover
+
+    def interact(
+        self,
+        state: Tensor,
+        embedding: Tensor,
+        types: Tensor,
+        edge_vector: Tensor,
+        edge_index: Tensor,
+        lists: list[Tensor],
+    ) -> Tensor:
+        """The state after message and update; arguments as of `forward`."""
+        message = self.message(state, embedding, types, edge_vector, edge_index, lists)
+        return self.update(state, message, types[: state.size(0)])
 
 
 class Core(nn.Module):
