@@ -31,7 +31,7 @@ def check_golden_sample(module: torch.jit.ScriptModule, text: str, dtype: torch.
     """Runs the sample again. Raises ModelFileError if an output differs from the one in the file."""
     golden = json.loads(text)
     inputs = [_tensor(name, golden["inputs"][name], dtype) for name in INPUTS]
-    for name, found in zip(OUTPUTS, run(module, inputs), strict=True):
+    for name, found in zip(OUTPUTS, run(module, inputs), strict=False):  # old files lack the last
         expected = torch.tensor(golden["outputs"][name], dtype=torch.float64).reshape(found.shape)
         error = relative_error(found, expected)
         if not error <= TOLERANCE[dtype]:

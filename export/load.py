@@ -45,10 +45,12 @@ class LoadedModel:
 
     def evaluate(self, batch: Batch) -> Prediction:
         """Energy, forces, stress, charges, spins and dipole of a batch in the model's dtype."""
-        energies, charges, spins, *gradients, dipoles = run(self.module, batch.inputs())
+        energies, charges, spins, edge, position, strain, dipoles, *later = run(self.module, batch.inputs())
+        # files of the first op schema have no derivative by the state
+        state = later[0] if later else torch.full((batch.n_systems, 2), torch.nan, dtype=self.dtype)
         leftover = torch.zeros((batch.n_systems, 2), dtype=self.dtype)
         outputs = [energies, torch.stack([charges, spins], dim=1), dipoles, leftover]
-        return prediction(batch, outputs, gradients)
+        return prediction(batch, outputs, [edge, position, strain, state])
 
 
 def load_model(path: str | Path) -> LoadedModel:

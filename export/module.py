@@ -29,6 +29,7 @@ OUTPUTS = (
     "position_gradient",
     "strain_gradient",
     "dipoles",
+    "state_gradient",
 )
 
 
@@ -54,13 +55,14 @@ class ExportedModel(nn.Module):
         """Tensors in the order of `OUTPUTS`.
 
         energies [n_local] eV float64, charges [n_local] e, spins [n_local], dE/dedge_vector [n_edges, 3] and
-        dE/dpositions [n_local, 3] eV/A, dE/dstrain [n_systems, 3, 3] eV, atomic dipoles [n_local, 3] e A.
+        dE/dpositions [n_local, 3] eV/A, dE/dstrain [n_systems, 3, 3] eV, atomic dipoles [n_local, 3] e A,
+        dE/d(total charge, unpaired electrons) [n_systems, 2] eV.
         """
         outputs, gradients = self.derivatives(
             types, edge_index, edge_vector, positions, cell, pbc, total_charge, unpaired, batch
         )
         charges, spins = outputs[1][:, 0], outputs[1][:, 1]
-        found = [outputs[0], charges, spins, gradients[0], gradients[1], gradients[2], outputs[2]]
+        found = [outputs[0], charges, spins, gradients[0], gradients[1], gradients[2], outputs[2], gradients[3]]
         return [tensor.detach().contiguous() for tensor in found]
 
 

@@ -73,25 +73,34 @@ void PairCharon::settings(int n_args, char **args) {
 void PairCharon::read_state(int n_args, char **args) {
   total_charge_.reset();
   multiplicity_.reset();
+  search_.reset();
   for (int k = 0; k < n_args; k += 2) {
     const std::string keyword = args[k];
-    if (keyword != "charge" && keyword != "spin")
-      error->all(FLERR, "pair_style charon: unknown keyword '{}', expected 'charge Q' or 'spin M'", keyword);
+    if (keyword != "charge" && keyword != "spin" && keyword != "mu")
+      error->all(FLERR, "pair_style charon: unknown keyword '{}', expected 'charge Q', 'mu MU' or 'spin M'", keyword);
     if (k + 1 == n_args) error->all(FLERR, "pair_style charon: the keyword '{}' has no value", keyword);
+    if (keyword == "mu") {
+      search_.emplace(utils::numeric(FLERR, args[k + 1], true, lmp));
+      continue;
+    }
     const int value = utils::inumeric(FLERR, args[k + 1], true, lmp);
     (keyword == "charge" ? total_charge_ : multiplicity_) = value;
   }
+  if (search_ && total_charge_)
+    error->all(FLERR, "pair_style charon: mu and charge cannot both be given: at a given mu the charge is a result");
   if (multiplicity_ && *multiplicity_ < 1)
     error->all(FLERR, "pair_style charon: spin is the multiplicity 2S+1, an integer >= 1; found {}", *multiplicity_);
 }
 
 void PairCharon::check_state_given() const {
-  const bool complete = total_charge_ && multiplicity_;
+  const bool complete = (total_charge_ || search_) && multiplicity_;
   if (model_->metadata().uses_state && !complete)
     error->all(FLERR,
                "pair_style charon: the energy of {} depends on the total charge and spin multiplicity; say both, for "
                "example: pair_style charon {} charge 0 spin 1",
                path_, path_);
+  if (!model_->metadata().uses_state && search_)
+    error->all(FLERR, "pair_style charon: {} knows no charge, so it has no chemical potential: leave out mu", path_);
   if (!model_->metadata().uses_state && (total_charge_ || multiplicity_) && comm->me == 0)
     error->warning(FLERR, "pair_style charon: {} knows no charge and spin; the values given are not used", path_);
 }
@@ -99,7 +108,7 @@ void PairCharon::check_state_given() const {
 void PairCharon::warn_outside_training() const {
   const charon::Metadata &metadata = model_->metadata();
   const auto check = [&](const char *name, const std::optional<int> &value, const std::array<int64_t, 2> &range) {
-    if (metadata.uses_state && comm->me == 0 && (*value < range[0] || *value > range[1]))
+    if (metadata.uses_state && value && comm->me == 0 && (*value < range[0] || *value > range[1]))
       error->warning(FLERR, "pair_style charon: {} {} is outside of what {} was trained on: {} to {}", name, *value,
                      path_, range[0], range[1]);
   };
@@ -151,7 +160,7 @@ void PairCharon::init_style() {
     error->all(FLERR, "pair_style charon: expected units metal or real, found units {}", units);
   if (force->newton_pair == 0) error->all(FLERR, "pair_style charon: expected newton on for pairs, found newton off");
   check_special_bonds();
-  if (model_->metadata().uses_state) check_parity();
+  if (model_->metadata().uses_state && !search_) check_parity();
   neighbor->add_request(this, NeighConst::REQ_FULL);
 }
 

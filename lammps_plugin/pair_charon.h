@@ -1,7 +1,7 @@
 // LAMMPS plugin of Charon.
 // This file links to LAMMPS and is distributed under the GNU General Public License, version 2 (see LICENSE).
 //
-// pair_style charon model.pt [charge Q] [spin M]
+// pair_style charon model.pt [charge Q | mu MU] [spin M]
 // pair_coeff * * El1 ... ElN        NULL: a type the model does not see (hybrid, hybrid/overlay)
 #pragma once
 #include <memory>
@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "charge_search.h"
 #include "domain_exchange.h"
 #include "model_atoms.h"
 #include "pair.h"
@@ -45,6 +46,8 @@ class PairCharon : public Pair {
   void warn_outside_training() const;
 
   charon::ModelOutput evaluate();
+  charon::ModelOutput evaluate_at(double total_charge);
+  charon::ModelOutput evaluate_at_potential();
   void check_positions(int broken) const;
   void check_energies(const charon::ModelOutput &output) const;
   [[noreturn]] void abort_all(const std::string &message) const;
@@ -62,6 +65,7 @@ class PairCharon : public Pair {
   charon::ModelAtoms atoms_;
   std::vector<int> element_of_type_;  // [n_types + 1], -1: not seen by the model
   std::optional<int> total_charge_;
+  std::optional<charon::ChargeSearch> search_;  // in place of a total charge
   std::optional<int> multiplicity_;
   double energy_unit_ = 1.0;             // of one eV
   std::vector<double> charges_, spins_;  // [n_local]

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <stdexcept>
 
 #include "atom.h"
 #include "comm.h"
@@ -42,12 +43,34 @@ charon::ModelOutput PairCharon::evaluate() {
   const charon_backend table = exchange_.begin(comm, world, comm_forward, atoms_.row_of_atom(), atoms_.n_local());
   const charon::BackendScope scope(table);
   try {
-    return model_->evaluate(atoms_.input(*atom, *domain, total_charge_.value_or(0), multiplicity_.value_or(1) - 1.0));
+    return search_ ? evaluate_at_potential() : evaluate_at(total_charge_.value_or(0));
   } catch (const std::exception &failure) {
     exchange_.rethrow();
     abort_all(
         fmt::format("pair_style charon: {} failed at step {}: {}", path_, update->ntimestep, cause(failure.what())));
   }
+}
+
+charon::ModelOutput PairCharon::evaluate_at(double total_charge) {
+  return model_->evaluate(atoms_.input(*atom, *domain, total_charge, multiplicity_.value_or(1) - 1.0));
+}
+
+// At the charge whose dE/dQ is the one asked for; all ranks see the same derivative and make the same trials.
+charon::ModelOutput PairCharon::evaluate_at_potential() {
+  search_->begin();
+  double slope = 0.0;
+  for (int trial = 0; trial < charon::ChargeSearch::trials; ++trial) {
+    charon::ModelOutput output = evaluate_at(search_->charge());
+    if (!output.state_gradient.defined())
+      throw std::runtime_error("mu needs dE/dQ, which a file of op schema 1 does not give: export the model again");
+    const double mine = output.state_gradient.to(at::kDouble).const_data_ptr<double>()[0];
+    MPI_Allreduce(&mine, &slope, 1, MPI_DOUBLE, MPI_SUM, world);
+    MPI_Bcast(&slope, 1, MPI_DOUBLE, 0, world);
+    if (search_->arrived(slope, model_->metadata().single_precision)) return output;
+    search_->improve(slope);
+  }
+  throw std::runtime_error(fmt::format("no total charge with mu = {} eV was found; at {} e it is {} eV",
+                                       -search_->target(), search_->charge(), -slope));
 }
 
 // `broken`: an atom of this rank, ghosts included, whose position is not finite, or -1. All ranks agree on the error.
@@ -83,6 +106,8 @@ void PairCharon::add_energies(const at::Tensor &energies) {
     if (eflag_global) eng_vdwl += energy[row] * energy_unit_;
     if (eflag_atom) eatom[atoms_.atom_of_row(row)] += energy[row] * energy_unit_;
   }
+  // the grand potential E + mu Q, whose derivatives the forces are
+  if (search_ && eflag_global && comm->me == 0) eng_vdwl -= search_->target() * search_->charge() * energy_unit_;
 }
 
 void PairCharon::add_forces(const at::Tensor &edge_gradient, const at::Tensor &position_gradient) {

@@ -14,6 +14,7 @@ from ase.calculators.calculator import all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from charon.batch import collate, make_graph
+from charon.constant_potential import ChargeSearch, at_potential
 from charon.errors import StateError
 from charon.export import LoadedModel, load_model
 from charon.model import Prediction
@@ -32,6 +33,8 @@ class Calculator(AseCalculator):
         model: exported file (.pt), or what `charon.export.load_model` returned.
         charge: total charge in e.
         spin: multiplicity 2S+1.
+        mu: chemical potential of the electrons in eV, in place of a total charge: the charge is found by
+            `charon.constant_potential`, `energy` is the grand potential E + mu Q, `charges` sum to Q.
 
     Raises:
         StateError: on calculation, where a state is missing, impossible, or contradicts the one given here.
@@ -57,12 +60,16 @@ class Calculator(AseCalculator):
         model: str | Path | LoadedModel,
         charge: int | None = None,
         spin: int | None = None,
+        mu: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.model = load_model(model) if isinstance(model, str | Path) else model
         given = {key: value for key, value in (("charge", charge), ("spin", spin)) if value is not None}
         self.charge, self.spin = read_state(given, "Calculator")
+        if mu is not None and charge is not None:
+            raise StateError("Calculator: mu and charge cannot both be given: at a given mu the charge is a result.")
+        self._search = None if mu is None else ChargeSearch(-mu)
         self._warned: set[str] = set()
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
@@ -81,9 +88,16 @@ class Calculator(AseCalculator):
         """Evaluate the model; fills `results` with all that it gives."""
         super().calculate(atoms, properties, system_changes)
         structure = self.structure(self.atoms)
-        self._warn_of_unusual_state(structure)
+        if self._search is None:
+            self._warn_of_unusual_state(structure)
         batch = collate([make_graph(structure, self.model.elements, self.model.cutoff)], self.model.dtype)
-        self.results = self._results(structure, self.model.evaluate(batch))
+        if self._search is None:
+            self.results = self._results(structure, self.model.evaluate(batch))
+            return
+        self.results = self._results(structure, at_potential(self.model, batch, self._search))
+        self.results["energy"] = self.results["free_energy"] = (
+            self.results["energy"] - self._search.target * self._search.charge
+        )
 
     def structure(self, atoms: Atoms) -> Structure:
         """The atoms in their state, as the model sees them.
@@ -93,6 +107,14 @@ class Calculator(AseCalculator):
         """
         source = f"Atoms {atoms.get_chemical_formula()}"
         charge, spin = read_state(atoms.info, source)
+        default_charge = self.charge
+        if self._search is not None:
+            if charge is not None:
+                raise StateError(f"{source}: has a charge, {charge}, but the calculator was given mu. Keep one of them.")
+            if spin is None:
+                spin = self.spin
+            # a stand-in that fits the parity; the charge of the calculation is any real number
+            charge = default_charge = int(atoms.numbers.sum() - (spin or 1) + 1) % 2
         for name, own, found in (("charge", self.charge, charge), ("spin", self.spin, spin)):
             if own is not None and found is not None and own != found:
                 raise StateError(
@@ -104,7 +126,7 @@ class Calculator(AseCalculator):
                     "or set atoms.info['charge'] (in e) and atoms.info['spin'] (the multiplicity 2S+1)."
                 )
         return Structure.from_atoms(
-            atoms, source=source, default_charge=self.charge, default_spin=self.spin, labels=False
+            atoms, source=source, default_charge=default_charge, default_spin=self.spin, labels=False
         )
 
     def _results(self, structure: Structure, prediction: Prediction) -> dict[str, Any]:

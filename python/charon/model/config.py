@@ -4,6 +4,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from charon.model.dispersion import DispersionConfig
+from charon.model.electrostatics import ElectrostaticsConfig
+
 SIZES: dict[str, dict[str, int]] = {
     "small": {"channels": 32, "layers": 2, "l_max": 1},
     "medium": {"channels": 64, "layers": 2, "l_max": 2},
@@ -11,20 +14,44 @@ SIZES: dict[str, dict[str, int]] = {
 }
 """What `size` stands for; tests/benchmarks/core.md says what each gains and costs."""
 
+PRESETS: dict[str, dict[str, Any]] = {
+    "local": {"electronic": "none", "dispersion": {"kind": "d3"}},
+    "nse": {"electronic": "equilibration", "electrostatics": {}, "dispersion": {"kind": "d4"}},
+    "qeq": {
+        "electronic": "equilibration",
+        "charge_solver": "flow",
+        "field_steps": 1,
+        "electrostatics": {},
+        "dispersion": {"kind": "d4"},
+    },
+    "hdnnp4g": {"electronic": "hdnnp4g", "charge_solver": "equilibration", "electrostatics": {}},
+    "spooky": {
+        "electronic": "spooky",
+        "electrostatics": {},
+        "dispersion": {"kind": "d4"},
+        "repulsion": "trainable",
+    },
+}
+"""What `preset` stands for; `hdnnp4g` and `spooky` take charge and spin as those models do, for comparison."""
+
 
 class ModelConfig(BaseModel):
     """Sizes and physics of a potential.
 
-    `size` names values of `channels`, `layers` and `l_max`; those that are given beside it hold. `core` is the form of
-    messages and updates: `charon`, or `painn` and `egnn` for comparison (both have `l_max` 1).
+    `preset` names the physics and `size` values of `channels`, `layers` and `l_max`; what is given beside them holds.
+    `core` is the form of messages and updates: `charon`, or `painn` and `egnn` for comparison (both have `l_max` 1).
 
-    `electronic: none` withholds total charge and spin (the model is blind to the state); `charge_form` says
-    where the unconstrained charges come from: `transfer`, antisymmetric transfers along edges (nothing is left
-    over for neutral closed-shell fragments), or `free`, a number per atom.
+    `electronic: none` withholds total charge and spin (the model is blind to the state). With `equilibration` they are
+    constraints in each layer; `charge_form` says where the unconstrained charges come from: `transfer`, antisymmetric
+    transfers along edges (nothing is left over for neutral closed-shell fragments), or `free`, a number per atom.
+    `hdnnp4g` takes the total charge in the charge solver only and knows no spin, `spooky` takes both as features of
+    the atoms. `charge_solver` finds the charges of the last layer: `equilibration` under one common potential, `flow`
+    along bonds only.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    preset: Literal["local", "nse", "qeq", "hdnnp4g", "spooky"] | None = Field(None, description="names the physics")
     cutoff: float = Field(5.0, gt=0.5, le=20.0, description="reach of one message, A")
     core: Literal["charon", "painn", "egnn"] = Field("charon", description="form of messages and updates")
     size: Literal["small", "medium", "large"] | None = Field(None, description="names channels, layers and l_max")
@@ -33,23 +60,55 @@ class ModelConfig(BaseModel):
     l_max: Literal[1, 2] = Field(2, description="highest rank of the directional states: 1 vectors, 2 also tensors")
     radial_functions: int = Field(8, ge=2, le=64, description="Bessel functions of the distance")
     knots: int = Field(40, ge=8, le=1024, description="intervals of the splines that carry the radial filters")
-    electronic: Literal["equilibration", "none"] = Field("equilibration", description="how charge and spin enter")
+    electronic: Literal["equilibration", "hdnnp4g", "spooky", "none"] = Field(
+        "equilibration", description="how charge and spin enter"
+    )
     charge_form: Literal["transfer", "free"] = Field("transfer", description="source of the unconstrained charges")
     transfer_channels: int = Field(8, ge=1, le=256, description="channels of the transfers along edges")
-    repulsion: bool = Field(True, description="screened nuclear repulsion (ZBL) inside the covalent radii")
+    electrostatics: ElectrostaticsConfig | None = Field(None, description="of Gaussian charges; null: none")
+    charge_solver: Literal["none", "equilibration", "flow"] = Field("none", description="of the last layer's charges")
+    solver_iterations: int = Field(20, ge=1, le=200, description="conjugate gradient steps of the charge solver")
+    field_steps: int = Field(0, ge=0, description="layers after which potential and field re-enter, but not the last")
+    dispersion: DispersionConfig | None = Field(None, description="D3(BJ) or two-body D4; null: none")
+    repulsion: bool | str = Field(True, description="screened nuclear repulsion (ZBL) inside the covalent radii")
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        filled = {**SIZES.get(str(values.get("size")), {}), **values}
-        return {"l_max": 1, **filled} if "size" not in values and values.get("core") in ("painn", "egnn") else filled
+        named = {**SIZES.get(str(values.get("size")), {}), **PRESETS.get(str(values.get("preset")), {})}
+        if "size" not in values and values.get("core") in ("painn", "egnn"):
+            named["l_max"] = 1
+        return {**named, **values}
 
     @model_validator(mode="after")
     def _has_no_tensors(self) -> "ModelConfig":
         if self.core != "charon" and self.l_max != 1:
             raise ValueError(f"core '{self.core}' has vectors only: expected l_max 1, found {self.l_max}")
+        return self
+
+    @model_validator(mode="after")
+    def _physics_fits(self) -> "ModelConfig":
+        needs = {
+            "charge_solver": self.charge_solver != "none",
+            "field_steps": self.field_steps > 0,
+            "electronic": self.electronic == "hdnnp4g",
+        }
+        for key, needed in needs.items():
+            if needed and self.electrostatics is None:
+                raise ValueError(f"{key} {getattr(self, key)!r} needs electrostatics, for example electrostatics: {{}}")
+        if self.electronic == "none" and (self.electrostatics is not None or self.charge_solver != "none"):
+            raise ValueError("electronic 'none' has no charges: expected electrostatics null and charge_solver 'none'")
+        if self.electronic == "none" and self.dispersion is not None and self.dispersion.kind == "d4":
+            raise ValueError("electronic 'none' has no charges, which D4 needs: expected dispersion kind 'd3'")
+        if self.electronic == "hdnnp4g" and self.charge_solver == "none":
+            raise ValueError("electronic 'hdnnp4g' gets its charges from a solver: set charge_solver 'equilibration'")
+        if self.field_steps > 0 and (self.electronic != "equilibration" or self.field_steps >= self.layers):
+            raise ValueError(
+                f"field steps stand between layers that have charges: expected electronic 'equilibration' and at most "
+                f"layers - 1 = {self.layers - 1}, found electronic {self.electronic!r} and {self.field_steps}"
+            )
         return self
 
     def transfer_width(self) -> int:

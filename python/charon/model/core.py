@@ -3,13 +3,17 @@
 import torch
 from torch import Tensor, nn
 
+from charon.model.charges import FinalCharges
 from charon.model.config import ModelConfig
 from charon.model.egnn import EgnnMessage, EgnnUpdate
+from charon.model.electrostatics import Coulomb
 from charon.model.equilibration import Equilibration, FreeSource, TransferSource
+from charon.model.field_step import FieldStep
 from charon.model.message import Message
 from charon.model.painn import PainnMessage, PainnUpdate
+from charon.model.spooky import StateEmbedding
+from charon.model.surroundings import Surroundings
 from charon.model.update import TensorUpdate, VectorUpdate
-from charon.ops import edge_lists
 
 
 def _equilibration(config: ModelConfig) -> Equilibration:
@@ -43,7 +47,7 @@ class Layer(nn.Module):
 
     def __init__(self, config: ModelConfig, n_elements: int, mean_neighbors: float, first: bool) -> None:
         super().__init__()
-        self.electronic = config.electronic != "none"
+        self.electronic = config.electronic == "equilibration"
         self.message, self.update = _parts(config, n_elements, mean_neighbors, first)
         self.equilibration = _equilibration(config) if self.electronic else nn.Identity()
         self.exchange_width = max(self.message.exchange_width(), config.transfer_width())
@@ -88,46 +92,57 @@ class Layer(nn.Module):
 
 
 class Core(nn.Module):
-    """Layers of directional messages; each layer's scalars contribute to the atomic energies."""
+    """Layers of directional messages; each layer's scalars contribute to the atomic energies.
 
-    def __init__(self, config: ModelConfig, n_elements: int, mean_neighbors: float) -> None:
+    Charge and spin enter by equilibration after each layer, or as a feature of the atoms (`StateEmbedding`); between
+    layers the field of the charges may re-enter (`FieldStep`), and `FinalCharges` has the last word on charges.
+    """
+
+    def __init__(self, config: ModelConfig, n_elements: int, mean_neighbors: float, coulomb: Coulomb | None) -> None:
         super().__init__()
         self.ranks = 4 if config.l_max == 1 else 9
         self.embedding = nn.Embedding(n_elements, config.channels)
-        layers = [Layer(config, n_elements, mean_neighbors, i == 0) for i in range(config.layers)]
-        self.exchange_width = max(layer.exchange_width for layer in layers)
+        self.state_embedding = StateEmbedding(config.channels, config.electronic == "spooky")
+        knows_elements_only = config.electronic != "spooky"
+        layers = [
+            Layer(config, n_elements, mean_neighbors, i == 0 and knows_elements_only) for i in range(config.layers)
+        ]
         self.layers = nn.ModuleList(layers)
+        first_field = config.layers - 1 - config.field_steps
+        self.fields = nn.ModuleList(
+            FieldStep(config.channels, coulomb if first_field <= i < config.layers - 1 else None)
+            for i in range(config.layers)
+        )
+        self.charges = FinalCharges(config, n_elements, coulomb)
+        self.exchange_width = max(*(layer.exchange_width for layer in layers), self.charges.exchange_width)
         self.readouts = nn.ModuleList(nn.Linear(config.channels, 1, bias=False) for _ in range(config.layers))
         self.last = nn.Sequential(nn.Linear(config.channels, config.channels), nn.SiLU(), nn.Linear(config.channels, 1))
         self.dipole = nn.Linear(config.channels, 1, bias=False)
 
     def forward(
-        self,
-        types: Tensor,
-        edge_vector: Tensor,
-        edge_index: Tensor,
-        target: Tensor,
-        batch: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        self, target: Tensor, external: Tensor, around: Surroundings
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
         """Atomic energies [n_local], (charge, spin) [n_local, 2], dipoles [n_local, 3], leftover [n_systems, 2].
 
-        `types` [n_all], `edge_vector` [n_edges, 3] A, `edge_index` [2, n_edges], `target` [n_systems, 2] (total charge,
-        unpaired electrons), `batch` [n_local].
+        `target` [n_systems, 2] holds total charge and unpaired electrons, `external` [n_local] V an outer potential. The
+        last output is for `FinalCharges.stationary`.
         """
+        types, edge_vector, edge_index, lists, batch, _, prepared = around
         n_local = batch.size(0)
         embedding = self.embedding.weight  # [n_elements, channels]
-        lists = edge_lists(edge_index, n_local, types.size(0))
-        embedded = embedding.index_select(0, types[:n_local])  # [n_local, channels]
+        embedded = self.state_embedding(embedding.index_select(0, types[:n_local]), target, batch)
         zeros = torch.zeros((n_local, self.ranks - 1, embedded.size(1)), dtype=embedded.dtype, device=types.device)
         state = torch.cat([embedded.unsqueeze(1), zeros], dim=1)  # [n_local, ranks, channels]
         charge_spin = torch.zeros((n_local, 2), dtype=embedded.dtype, device=types.device)
         energy = torch.zeros(n_local, dtype=embedded.dtype, device=types.device)
         leftover = torch.zeros_like(target)
-        for layer, readout in zip(self.layers, self.readouts):
+        for layer, field, readout in zip(self.layers, self.fields, self.readouts):
             state, charge_spin, left = layer(
                 state, charge_spin, embedding, types, edge_vector, edge_index, lists, target, batch
             )
+            state = field(state, charge_spin[:, 0], prepared)
             energy = energy + readout(state[:, 0]).squeeze(1)
             leftover = leftover + left * left
-        energy = energy + self.last(state[:, 0]).squeeze(1)
-        return energy, charge_spin, self.dipole(state[:, 1:4]).squeeze(2), leftover
+        scalars, charge_spin, own, left, solved = self.charges(state[:, 0], charge_spin, external, target, around)
+        energy = energy + own + self.last(scalars).squeeze(1)
+        return energy, charge_spin, self.dipole(state[:, 1:4]).squeeze(2), leftover + left * left, solved

@@ -17,7 +17,7 @@ def virial(vectors: Tensor, gradient: Tensor, system: Tensor, n_systems: int) ->
 
 
 class Derivatives(nn.Module):
-    """The potential's outputs with dE/dedge_vector, dE/dpositions and dE/dstrain.
+    """The potential's outputs with dE/dedge_vector, dE/dpositions, dE/dstrain and dE/d(total charge, unpaired).
 
     The strain is symmetric and acts on edges, positions and cell alike: its derivative is the symmetric part of the sum
     of vector times gradient over all three.
@@ -40,17 +40,20 @@ class Derivatives(nn.Module):
         batch: Tensor,
         create_graph: bool = False,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Outputs of `Potential.forward`, and the gradients [n_edges, 3], [n_local, 3], [n_systems, 3, 3].
+        """Outputs of `Potential.forward`, and gradients [n_edges, 3], [n_local, 3], [n_systems, 3, 3], [n_systems, 2].
 
-        `create_graph` keeps the graph of the gradients, so that a loss on forces can be differentiated.
+        Sums over ranks are left to the caller. `create_graph` keeps the graph of the gradients, so that a loss on
+        forces can be differentiated.
         """
         edge_vector = edge_vector.detach().requires_grad_(True)
         positions = positions.detach().requires_grad_(True)
         cell = cell.detach().requires_grad_(True)
+        total_charge = total_charge.detach().requires_grad_(True)
+        unpaired = unpaired.detach().requires_grad_(True)
         energies, charge_spin, dipoles, leftover = self.potential(
             types, edge_index, edge_vector, positions, cell, pbc, total_charge, unpaired, batch
         )
-        wanted = [edge_vector, positions, cell]
+        wanted = [edge_vector, positions, cell, total_charge, unpaired]
         found = torch.autograd.grad([energies.sum()], wanted, create_graph=create_graph, allow_unused=True)
         gradients: list[Tensor] = []
         for gradient, variable in zip(found, wanted):
@@ -60,4 +63,5 @@ class Derivatives(nn.Module):
         strain = strain + virial(positions, gradients[1], batch, n_systems)
         strain = strain + torch.matmul(cell.transpose(1, 2), gradients[2])
         strain = 0.5 * (strain + strain.transpose(1, 2))
-        return [energies, charge_spin, dipoles, leftover], [gradients[0], gradients[1], strain]
+        state = torch.stack([gradients[3], gradients[4]], dim=1)  # [n_systems, 2]
+        return [energies, charge_spin, dipoles, leftover], [gradients[0], gradients[1], strain, state]

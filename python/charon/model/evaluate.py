@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from charon.batch import Batch
 from charon.model.derivatives import Derivatives
+from charon.model.moments import dipole, quadrupole, relative_positions
 
 
 @dataclass
@@ -20,6 +21,8 @@ class Prediction:
     charges: Tensor  # [n_atoms]
     spins: Tensor  # [n_atoms]
     dipole: Tensor  # [n_systems, 3], about the center of geometry
+    quadrupole: Tensor  # [n_systems, 3, 3], traceless, about the center of geometry
+    state_gradient: Tensor  # [n_systems, 2], dE/d(total charge, unpaired electrons), eV
     leftover: Tensor  # [n_systems, 2], squared leftover of charge and of spin, summed over the layers
 
     def to(self, device: torch.device | str) -> "Prediction":
@@ -57,19 +60,19 @@ def evaluate(potential: nn.Module, batch: Batch, create_graph: bool = False) -> 
 def prediction(batch: Batch, outputs: list[Tensor], gradients: list[Tensor]) -> Prediction:
     """Properties of systems and atoms from the outputs and gradients of `Derivatives`."""
     energies, charge_spin, dipoles, leftover = outputs
-    edge_gradient, position_gradient, strain_gradient = gradients
+    edge_gradient, position_gradient, strain_gradient, state_gradient = gradients
     n_systems = batch.cell.size(0)
-    n_atoms = batch.n_atoms.to(batch.positions.dtype).clamp(min=1).unsqueeze(1)  # [n_systems, 1]
-    zeros = torch.zeros_like(batch.cell[:, 0])  # [n_systems, 3]
-    origin = zeros.index_add(0, batch.batch, batch.positions) / n_atoms  # [n_systems, 3]
-    moment = charge_spin[:, :1] * (batch.positions - origin.index_select(0, batch.batch)) + dipoles  # [n_atoms, 3]
+    charges = charge_spin[:, 0]
+    relative = relative_positions(batch.positions, batch.batch, n_systems)  # [n_atoms, 3]
     return Prediction(
         energies=energies,
         energy=energies.new_zeros(n_systems).index_add(0, batch.batch, energies),
         forces=forces_from_edges(edge_gradient, batch.edge_index, energies.size(0)) - position_gradient,
         stress=stress_from_strain(strain_gradient, batch.cell, batch.pbc),
-        charges=charge_spin[:, 0],
+        charges=charges,
         spins=charge_spin[:, 1],
-        dipole=zeros.index_add(0, batch.batch, moment),
+        dipole=dipole(charges, dipoles, relative, batch.batch, n_systems),
+        quadrupole=quadrupole(charges, dipoles, relative, batch.batch, n_systems),
+        state_gradient=state_gradient,
         leftover=leftover,
     )

@@ -7,26 +7,45 @@ from torch import Tensor, nn
 
 from charon.model.config import ModelConfig
 from charon.model.core import Core
+from charon.model.dispersion import Dispersion
+from charon.model.electrostatics import Coulomb
 from charon.model.reference import Statistics
 from charon.model.repulsion import Repulsion
+from charon.model.surroundings import Surroundings
+from charon.ops import edge_lists
 
 
 class Potential(nn.Module):
-    """Reference energies (per element and per unit charge) + learned atomic energies + short-range repulsion.
+    """Reference energies (per element and per unit charge) + learned atomic energies + electrostatics of the charges +
+    dispersion + short-range repulsion.
 
     Arguments of `forward` are the evaluation contract of training, ASE, the exported file and LAMMPS; `n_all` is
     `n_local` plus ghosts. Edges run from center to neighbor, sorted by center, and form a full list.
+
+    `external_field` [3], V/A, is zero; where it is not (molecules only), charge solvers answer to it, and the energy has
+    no term of its own for it: see `charon.model.response`.
     """
 
+    has_electrostatics: Final[bool]
+    has_dispersion: Final[bool]
     has_repulsion: Final[bool]
     reference_energies: Tensor
+    external_field: Tensor
 
     def __init__(self, config: ModelConfig, elements: list[int], statistics: Statistics) -> None:
         super().__init__()
         self.config, self.elements, self.cutoff = config, list(elements), config.cutoff
-        self.has_repulsion = config.repulsion
-        self.core = Core(config, len(elements), statistics.mean_neighbors)
-        self.repulsion = Repulsion(elements) if config.repulsion else nn.Identity()
+        coulomb = None if config.electrostatics is None else Coulomb(elements, config.cutoff, config.electrostatics)
+        self.has_electrostatics = coulomb is not None
+        self.electrostatics = nn.Identity() if coulomb is None else coulomb
+        self.core = Core(config, len(elements), statistics.mean_neighbors, coulomb)
+        self.has_dispersion = config.dispersion is not None
+        self.dispersion = nn.Identity()
+        if config.dispersion is not None:
+            self.dispersion = Dispersion(elements, config.cutoff, config.dispersion)
+        self.has_repulsion = config.repulsion != "none"
+        self.repulsion = Repulsion(elements) if self.has_repulsion else nn.Identity()
+        self.register_buffer("external_field", torch.zeros(3), persistent=False)
         self.electronegativity = statistics.electronegativity
         self.register_buffer("reference_energies", torch.as_tensor(statistics.reference_energies, dtype=torch.float64))
 
@@ -60,8 +79,20 @@ class Potential(nn.Module):
         """
         n_local = positions.size(0)
         target = torch.stack([total_charge, unpaired], dim=1)  # [n_systems, 2]
-        energy, charge_spin, dipoles, leftover = self.core(types, edge_vector, edge_index, target, batch)
-        energy = energy + self.electronegativity * charge_spin[:, 0]
+        prepared: list[Tensor] = []
+        if self.has_electrostatics:
+            prepared = self.electrostatics.prepare(types, edge_index, edge_vector, positions, cell, pbc, batch)
+        external = -torch.mv(positions, self.external_field)
+        lists = edge_lists(edge_index, n_local, types.size(0))
+        around = Surroundings(types, edge_vector, edge_index, lists, batch, cell.size(0), prepared)
+        energy, charge_spin, dipoles, leftover, solved = self.core(target, external, around)
+        charges = charge_spin[:, 0]
+        energy = energy + self.electronegativity * charges
+        if self.has_electrostatics:
+            energy = energy + 0.5 * charges * self.electrostatics.potential(charges, prepared)
+        if self.has_dispersion:
+            energy = energy + self.dispersion(types, edge_index, edge_vector, positions, cell, pbc, batch, charges)
+        energy = self.core.charges.stationary(energy, solved, around)
         if self.has_repulsion:
             energy = energy + self.repulsion(types, edge_vector, edge_index, n_local)
         reference = self.reference_energies.index_select(0, types[:n_local])

@@ -12,18 +12,19 @@ from charon.errors import ConfigError
 from charon.train.config import Config
 
 PATH_FIELDS = ("train", "validation", "test")
+BLIND = ("model.electronic=none", "model.electrostatics=null", "model.charge_solver=none", "model.field_steps=0")
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = (), blind: bool = False) -> Config:
     """The configuration of a YAML file with `section.key=value` overrides, paths made absolute.
 
-    `blind` withholds the state: `model.electronic=none`. Raises ConfigError for a file that is no YAML
-    mapping, an unknown key (naming the nearest), a value out of range and a malformed override.
+    `blind` withholds the state: no charges, and what needs them is left out. Raises ConfigError for a file that is no
+    YAML mapping, an unknown key (naming the nearest), a value out of range and a malformed override.
     """
     path = Path(path)
     tree, lines = _read_yaml(path)
     places = {key: f"{path}, line {line}" for key, line in lines.items()}
-    for override in [*overrides, *(["model.electronic=none"] if blind else [])]:
+    for override in [*overrides, *(BLIND if blind else ())]:
         key, value = _parse_override(override)
         _assign(tree, key, value, override)
         places[key] = f"override {override!r}"

@@ -49,8 +49,10 @@ bool is_single(const std::string &dtype) {
 }
 
 bool enters_energy(const std::string &electronic) {
-  if (electronic != "equilibration" && electronic != "none")
-    throw std::runtime_error("expected electronic 'equilibration' or 'none', found '" + electronic + "'");
+  constexpr std::string_view known[] = {"equilibration", "hdnnp4g", "spooky", "none"};
+  if (std::find(std::begin(known), std::end(known), electronic) == std::end(known))
+    throw std::runtime_error("expected electronic 'equilibration', 'hdnnp4g', 'spooky' or 'none', found '" +
+                             electronic + "'");
   return electronic != "none";
 }
 

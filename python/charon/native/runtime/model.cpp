@@ -47,13 +47,15 @@ ModelInput golden_input(const Json &json) {
 }
 
 std::vector<std::pair<const char *, at::Tensor>> named(const ModelOutput &output) {
-  return {{"energies", output.energies},
-          {"charges", output.charges},
-          {"spins", output.spins},
-          {"edge_gradient", output.edge_gradient},
-          {"position_gradient", output.position_gradient},
-          {"strain_gradient", output.strain_gradient},
-          {"dipoles", output.dipoles}};
+  std::vector<std::pair<const char *, at::Tensor>> all{{"energies", output.energies},
+                                                       {"charges", output.charges},
+                                                       {"spins", output.spins},
+                                                       {"edge_gradient", output.edge_gradient},
+                                                       {"position_gradient", output.position_gradient},
+                                                       {"strain_gradient", output.strain_gradient},
+                                                       {"dipoles", output.dipoles}};
+  if (output.state_gradient.defined()) all.emplace_back("state_gradient", output.state_gradient);
+  return all;
 }
 
 std::string scientific(double value) {
@@ -101,10 +103,10 @@ ModelOutput Model::evaluate(const ModelInput &input) {
                                      input.batch};
   const torch::jit::GraphOptimizerEnabledGuard no_respecialization(false);  // sizes differ from call to call
   const std::vector<at::Tensor> outputs = module_->forward(std::move(arguments)).toTensorVector();
-  if (outputs.size() != 7)
-    throw std::runtime_error("the model returned " + std::to_string(outputs.size()) + " tensors, expected 7");
-  const auto finished = [&](int k) { return outputs[k].detach().contiguous(); };
-  return {finished(0), finished(1), finished(2), finished(3), finished(4), finished(5), finished(6)};
+  if (outputs.size() != 7 && outputs.size() != 8)
+    throw std::runtime_error("the model returned " + std::to_string(outputs.size()) + " tensors, expected 7 or 8");
+  const auto finished = [&](size_t k) { return k < outputs.size() ? outputs[k].detach().contiguous() : at::Tensor(); };
+  return {finished(0), finished(1), finished(2), finished(3), finished(4), finished(5), finished(6), finished(7)};
 }
 
 void Model::check_golden_sample(const std::string &golden_text) {

@@ -35,6 +35,7 @@ struct ModelOutput {
   at::Tensor position_gradient;  // [n_local, 3] eV/A
   at::Tensor strain_gradient;    // [n_systems, 3, 3] eV
   at::Tensor dipoles;            // [n_local, 3] e A, of the atoms about their own positions
+  at::Tensor state_gradient;     // [n_systems, 2] eV, by total charge and unpaired electrons; not in the first files
 };
 
 class Model {
