@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from ase.data import atomic_numbers
 
+from charon import __version__
 from charon.batch import Batch
 from charon.errors import ModelFileError
 from charon.export.golden import check_golden_sample
@@ -17,7 +18,8 @@ from charon.model import Prediction
 from charon.model.evaluate import prediction
 
 FORMAT = 1
-OP_SCHEMA = 1
+OP_SCHEMA = 2
+"""Newest operators that a file may call: 1 message and update, 2 also `charon::layer`. Files of all before load."""
 _FILES = ("metadata.json", "golden.json")
 
 
@@ -56,25 +58,21 @@ class LoadedModel:
 def load_model(path: str | Path) -> LoadedModel:
     """Loads an exported file.
 
-    Raises ModelFileError if the file is absent, truncated, no model of charon, of another format, or if its golden
-    sample gives other numbers here.
+    Raises ModelFileError if the file is absent, truncated, no model of charon, of another format or of newer operators,
+    or if its golden sample gives other numbers here.
     """
     path = str(path)
-    texts = {name: "" for name in _FILES}
     _check_archive(path)
+    texts = _texts(path)
+    if texts["metadata.json"]:
+        _check_versions(path, json.loads(texts["metadata.json"]))
     try:
-        module = torch.jit.load(path, map_location="cpu", _extra_files=texts)
+        module = torch.jit.load(path, map_location="cpu")
     except (RuntimeError, ValueError) as error:
         raise ModelFileError(f"{path}: torch cannot load it as TorchScript: {str(error).splitlines()[0]}") from None
     if not all(texts.values()):
         raise ModelFileError(f"{path}: is TorchScript, but no model of charon (it carries no metadata.json)")
     metadata = json.loads(texts["metadata.json"])
-    for key, expected in (("format", FORMAT), ("op_schema", OP_SCHEMA)):
-        if metadata.get(key) != expected:
-            raise ModelFileError(
-                f"{path}: {key} {metadata.get(key)}, written by charon {metadata.get('charon')}; this charon reads "
-                f"{key} {expected}. Export the model again with this version."
-            )
     model = LoadedModel(module, metadata)
     check_golden_sample(module, texts["golden.json"], model.dtype, path)
     return model
@@ -89,3 +87,22 @@ def _check_archive(path: str) -> None:
     if not zipfile.is_zipfile(path):
         what = "is truncated: its end is missing" if begins_as_archive else "is no model file"
         raise ModelFileError(f"{path}: {what}; expected what `charon export RUN -o model.pt` writes")
+
+
+def _texts(path: str) -> dict[str, str]:
+    """The texts beside the module, empty where one is absent; read without torch."""
+    with zipfile.ZipFile(path) as archive:
+        names = {name.partition("/extra/")[2]: name for name in archive.namelist()}
+        return {text: archive.read(names[text]).decode() if text in names else "" for text in _FILES}
+
+
+def _check_versions(path: str, metadata: dict[str, Any]) -> None:
+    """Raises ModelFileError for a file of another format, or of operators that are newer than those here."""
+    for key, oldest, newest in (("format", FORMAT, FORMAT), ("op_schema", 1, OP_SCHEMA)):
+        found = metadata.get(key)
+        if not isinstance(found, int) or not oldest <= found <= newest:
+            known = f"{key} {newest}" if oldest == newest else f"{key} {oldest} to {newest}"
+            raise ModelFileError(
+                f"{path}: {key} {found}, written by charon {metadata.get('charon')}; this charon ({__version__}) reads "
+                f"{known}. Load it with the version that wrote it, or export the model again with this one."
+            )

@@ -224,12 +224,14 @@ def cases() -> dict[str, Case]:
     }
 
 
-def random_model(path: Path, electronic: str = "equilibration", dtype: torch.dtype = torch.float64) -> LoadedModel:
+def random_model(
+    path: Path, electronic: str = "equilibration", dtype: torch.dtype = torch.float64, l_max: int = 2
+) -> LoadedModel:
     """An exported model with random weights that are large enough for every path to matter."""
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     torch.manual_seed(11)
-    config = ModelConfig(cutoff=4.5, channels=8, layers=2, electronic=electronic)
+    config = ModelConfig(cutoff=4.5, channels=8, layers=2, l_max=l_max, electronic=electronic)
     potential = build_potential(
         config, [atomic_numbers[e] for e in ELEMENTS], Statistics((-13.0, -1030.0, -110.0, -450.0), 12.0)
     )
@@ -286,3 +288,16 @@ def model32_path(folder: Path) -> Path:
 def blind_path(folder: Path) -> Path:
     random_model(folder / "blind.pt", electronic="none")
     return folder / "blind.pt"
+
+
+@pytest.fixture(scope="session", params=["equilibration", "none"])
+def electronic(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session", params=[torch.float64, torch.float32], ids=["float64", "float32"])
+def vector_path(request: pytest.FixtureRequest, electronic: str, folder: Path) -> Path:
+    """A model without tensors, with and without charge and spin, in both precisions."""
+    path = folder / f"vectors_{electronic}_{request.param}.pt"
+    random_model(path, electronic, request.param, l_max=1)
+    return path

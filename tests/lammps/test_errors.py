@@ -104,8 +104,15 @@ def metadata(model_path: Path, **changes: object) -> str:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 7}, "its format is version 7, this build reads version 1: export the model again"),
-        ({"op_schema": 2}, "its op_schema is version 2, this build reads version 1"),
+        (
+            {"format": 7, "charon": "9.1"},
+            "its format is version 7, written by Charon 9.1; this build reads version 1: ",
+        ),
+        (
+            {"op_schema": 3, "charon": "9.1"},
+            "its op_schema is version 3, written by Charon 9.1; this build reads versions 1 to",
+        ),
+        ({"op_schema": 0}, "this build reads versions 1 to 2: use a build of the version that wrote it, or export the"),
         ({"dtype": "float16"}, "expected dtype float32 or float64, found 'float16'"),
         ({"electronic": "magic"}, "expected electronic 'equilibration' or 'none', found 'magic'"),
         ({"elements": "NaCl"}, "expected a list"),

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from charon.export import load_model
+
 BRICK = "comm_style brick"
 TILED = "comm_style tiled"
 BALANCE = "balance 1.0 rcb\n"
@@ -48,6 +50,22 @@ def test_equals_the_python_model(lammps, inputs, model_path, model, name, ranks,
         assert outcome.atoms[column].sum() == pytest.approx(case.charge, abs=1e-10)
     np.testing.assert_allclose(outcome.atoms["f_state[2]"], expected.spins.numpy(), atol=1e-10)
     assert outcome.atoms["f_state[2]"].sum() == pytest.approx(case.spin - 1, abs=1e-10)
+
+
+@pytest.mark.parametrize(("name", "ranks", "layout"), [("salt", 2, BRICK), ("salt", 4, TILED), ("molecule", 4, BRICK)])
+def test_models_without_tensors(lammps, inputs, vector_path, name, ranks, layout):
+    """With and without charge and spin, in both precisions."""
+    model = load_model(vector_path)
+    case, outcome = run_case(lammps, inputs, vector_path, name, ranks, layout)
+    expected, single = case.predict(model), model.metadata["dtype"] == "float32"
+    assert outcome.thermo["PotEng"][-1] == pytest.approx(expected.energy.item(), rel=1e-8 if single else 1e-12)
+    scale = np.abs(expected.forces.numpy()).max()
+    np.testing.assert_allclose(outcome.forces, expected.forces.numpy(), atol=scale * (1e-5 if single else 1e-12))
+    virial = case.virial(model)
+    np.testing.assert_allclose(outcome.virial(), virial, atol=np.abs(virial).max() * (2e-5 if single else 1e-9))
+    if model.metadata["electronic"] != "none":
+        np.testing.assert_allclose(outcome.atoms["q"], expected.charges.numpy(), atol=1e-5 if single else 1e-10)
+        np.testing.assert_allclose(outcome.atoms["f_state[2]"], expected.spins.numpy(), atol=1e-5 if single else 1e-10)
 
 
 def test_an_isolated_atom_and_an_empty_rank(lammps, inputs, model_path, model):

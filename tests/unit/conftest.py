@@ -1,6 +1,7 @@
 """Small labelled sets for tests of the training, and a finished run of a few epochs."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from rich.console import Console
 
+from charon.structure import Structure
 from charon.train import train_from_file
 
 SHAPES = {1: (2.60, 1.4), -1: (2.85, 0.9)}
@@ -77,7 +79,7 @@ def copper(count: int, seed: int = 0) -> list[Atoms]:
     return frames
 
 
-def write(path: Path, frames: list[Atoms]) -> Path:
+def write_frames(path: Path, frames: list[Atoms]) -> Path:
     """Writes extended XYZ."""
     ase.io.write(path, frames, format="extxyz")
     return path
@@ -104,7 +106,7 @@ training:
 def make_project(folder: Path, frames: int = 12) -> Path:
     """Train, validation and test files of trimers and a configuration that trains on them; its path."""
     for seed, (name, count) in enumerate({"train": frames, "validation": 6, "test": 6}.items()):
-        write(folder / f"{name}.xyz", trimers(count, seed))
+        write_frames(folder / f"{name}.xyz", trimers(count, seed))
     config = folder / "trimers.yaml"
     config.write_text(CONFIG, encoding="utf-8")
     return config
@@ -119,7 +121,7 @@ def one_thread():
 @pytest.fixture(scope="session")
 def sets() -> SimpleNamespace:
     """`trimers(count, seed, labels)` and `copper(count, seed)` make frames, `write(path, frames)` writes."""
-    return SimpleNamespace(trimers=trimers, copper=copper, write=write)
+    return SimpleNamespace(trimers=trimers, copper=copper, write=write_frames)
 
 
 @pytest.fixture
@@ -151,3 +153,21 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train_from_file(config, run_directory=folder / "run", console=Console(file=output, width=120))
     (folder / "output.txt").write_text(output.getvalue(), encoding="utf-8")
     return folder / "run"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes text to a file and returns its path."""
+
+    def write_text(text: str, name: str = "set.xyz") -> Path:
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write_text
+
+
+@pytest.fixture
+def trimer_structures(sets: SimpleNamespace) -> list[Structure]:
+    """Eight structures of both states."""
+    return [Structure.from_atoms(atoms, source=f"a.xyz, frame {i}") for i, atoms in enumerate(sets.trimers(8))]

@@ -119,11 +119,34 @@ def test_torchscript_of_something_else(tmp_path):
         load_model(path)
 
 
-@pytest.mark.parametrize("key", ["format", "op_schema"])
-def test_another_version(good_file, tmp_path, key):
-    path = rewritten(good_file, tmp_path / "new.pt", "metadata.json", lambda m: {**m, key: 99})
-    with pytest.raises(ModelFileError, match=f"{key} 99, written by charon .* reads {key} 1"):
+@pytest.mark.parametrize(
+    ("key", "found", "known"),
+    [("format", 99, "format 1"), ("op_schema", 99, "op_schema 1 to 2"), ("op_schema", 0, "op_schema 1 to 2")],
+)
+def test_another_version(good_file, tmp_path, key, found, known):
+    path = rewritten(good_file, tmp_path / "new.pt", "metadata.json", lambda m: {**m, key: found})
+    message = rf"new.pt: {key} {found}, written by charon [\d.]+; this charon \([\d.]+\) reads {known}\. Load it with"
+    with pytest.raises(ModelFileError, match=message):
         load_model(path)
+
+
+def test_a_newer_version_is_named_before_its_operators_are_looked_for(good_file, tmp_path):
+    path = tmp_path / "new.pt"
+    with zipfile.ZipFile(good_file) as source, zipfile.ZipFile(path, "w") as copy:
+        for entry in source.infolist():
+            content = source.read(entry)
+            if entry.filename.endswith("metadata.json"):
+                content = content.replace(b'"op_schema": 2', b'"op_schema": 3')
+            copy.writestr(entry, content.replace(b"ops.charon.layer", b"ops.charon.laser"))
+    with pytest.raises(ModelFileError, match="op_schema 3, .* reads op_schema 1 to 2"):
+        load_model(path)
+    with pytest.raises(RuntimeError, match="its op_schema is version 3, .* reads versions 1 to 2"):
+        torch.classes.charon.RuntimeModel(str(path))
+
+
+def test_files_of_the_first_operators_still_load():
+    loaded = load_model(Path(__file__).parents[1] / "benchmarks" / "models" / "acac_short.pt")
+    assert loaded.metadata["op_schema"] == 1 and loaded.elements == [1, 6, 8]
 
 
 def test_golden_sample_that_does_not_fit(good_file, tmp_path):

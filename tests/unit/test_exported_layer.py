@@ -7,6 +7,7 @@ from torch import Tensor
 from charon import ops
 from charon.export.layer import ExportedLayer
 from charon.model import ModelConfig, Statistics, build_potential
+from charon.ops.emulation import counters, reset_counters
 
 N = 7
 
@@ -78,6 +79,16 @@ def test_its_graph_is_used_once_and_has_no_second_derivative():
         torch.autograd.grad(total, x["vector"])
     with pytest.raises(RuntimeError, match="first derivatives only; take others of the trained one"):
         torch.autograd.grad(call(exported[1], x).sum(), x["vector"], create_graph=True)
+
+
+def test_each_exchange_is_made_once():
+    _, exported, embedding = layers(2)
+    for k, layer in enumerate(exported):
+        x = inputs(2, embedding, first=k == 0)
+        x["state"].requires_grad_()
+        reset_counters()
+        torch.autograd.grad(call(layer, x).sum(), x["state"])
+        assert (counters()["halo_forward"], counters()["halo_reverse"]) == (k, k)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,7 @@ from torch import Tensor, nn
 from charon import ops
 from charon.model.update import TensorUpdate, VectorUpdate
 
-
-def rows(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from .kernel_cases import assert_equal_to_twin, rows
 
 
 def make_update(l_max: int, channels: int = 4, n: int = 3, scale: float = 1.0) -> tuple[nn.Module, list[Tensor]]:
@@ -40,16 +38,6 @@ def derivatives(module: nn.Module, inputs: list[Tensor]) -> dict[str, Tensor]:
 def of_twin(module: nn.Module, inputs: list[Tensor]) -> dict[str, Tensor]:
     with ops.reference_kernels():
         return derivatives(module, inputs)
-
-
-def assert_equal_to_twin(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float) -> None:
-    """Apart by less than `tolerance` of the largest entry; zero where that is zero."""
-    for name, value in expected.items():
-        assert found[name].shape == value.shape, name
-        assert found[name].isfinite().all(), name
-        if value.numel():
-            error, largest = (found[name] - value).abs().max().item(), value.abs().max().item()
-            assert error <= tolerance * largest, f"{name}: {error} apart, largest entry {largest}"
 
 
 def assert_parity(module: nn.Module, inputs: list[Tensor], tolerance: float = 1e-12) -> None:
@@ -172,7 +160,7 @@ def test_the_same_for_any_number_of_threads(l_max):
 
 
 def check_instruction_set() -> None:
-    """Runs in a process of its own, since the choice is made once; see test_kernels.py."""
+    """Runs in a process of its own, since the choice is made once; see test_kernel_settings.py."""
     torch.set_num_threads(1)
     for l_max in (1, 2):
         for channels in (3, 4, 12, 16):

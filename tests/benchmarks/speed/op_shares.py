@@ -6,6 +6,7 @@ import torch
 from ase import Atoms
 
 from charon.export import load_model
+from charon.export.module import run
 
 from .ours import graph_batch
 from .timing import best_seconds, torch_threads
@@ -34,7 +35,7 @@ def model_time(path: Path, atoms: Atoms, threads: int) -> float:
     """us per atom of one evaluation of an exported model, neighbor list and halo excluded."""
     module, inputs = load_model(path).module, graph_batch([atoms]).inputs()
     with torch_threads(threads):
-        return 1e6 * best_seconds(lambda: module(*inputs), warm_up=2, seconds=2.0) / len(atoms)
+        return 1e6 * best_seconds(lambda: run(module, inputs), warm_up=2, seconds=2.0) / len(atoms)
 
 
 def operator_shares(path: Path, atoms: Atoms, threads: int) -> tuple[dict[str, float], dict[str, float]]:
@@ -42,9 +43,9 @@ def operator_shares(path: Path, atoms: Atoms, threads: int) -> tuple[dict[str, f
     module, inputs = load_model(path).module, graph_batch([atoms]).inputs()
     with torch_threads(threads):
         for _ in range(2):
-            module(*inputs)
+            run(module, inputs)
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-            module(*inputs)
+            run(module, inputs)
     times = {event.key: float(event.self_cpu_time_total) for event in profile.key_averages()}
     total = sum(times.values())
     kinds = dict.fromkeys(("charon operators", *KINDS, "other"), 0.0)

@@ -28,10 +28,12 @@ struct Dual {
 template <class T, int W, bool Tangent>
 struct NumberOf {
   using type = Pack<T, W>;
+  static type one() { return broadcast<T, W>(T(1)); }
 };
 template <class T, int W>
 struct NumberOf<T, W, true> {
   using type = Dual<Pack<T, W>>;
+  static type one() { return {broadcast<T, W>(T(1)), Pack<T, W>::zero()}; }
 };
 
 template <class T, int W>

@@ -20,11 +20,14 @@ constexpr std::string_view symbols[] = {
     "At", "Rn", "Fr", "Ra", "Ac", "Th", "Pa", "U",  "Np", "Pu", "Am", "Cm", "Bk", "Cf", "Es", "Fm", "Md",
     "No", "Lr", "Rf", "Db", "Sg", "Bh", "Hs", "Mt", "Ds", "Rg", "Cn", "Nh", "Fl", "Mc", "Lv", "Ts", "Og"};
 
-void check_version(const Json &json, const std::string &key, int64_t expected) {
+void check_version(const Json &json, const std::string &key, int64_t oldest, int64_t newest) {
   const int64_t found = json.at(key).integer();
-  if (found != expected)
-    throw std::runtime_error("its " + key + " is version " + std::to_string(found) + ", this build reads version " +
-                             std::to_string(expected) + ": export the model again with this version of Charon");
+  if (found >= oldest && found <= newest) return;
+  const std::string known = oldest == newest ? "version " + std::to_string(newest)
+                                             : "versions " + std::to_string(oldest) + " to " + std::to_string(newest);
+  throw std::runtime_error("its " + key + " is version " + std::to_string(found) + ", written by Charon " +
+                           json.at("charon").string() + "; this build reads " + known +
+                           ": use a build of the version that wrote it, or export the model again with this version");
 }
 
 std::vector<std::string> symbols_of(const Json &json) {
@@ -65,8 +68,8 @@ int atomic_number(const std::string &symbol) {
 
 Metadata Metadata::parse(const std::string &json_text) {
   const Json json = Json::parse(json_text);
-  check_version(json, "format", format_version);
-  check_version(json, "op_schema", op_schema_version);
+  check_version(json, "format", format_version, format_version);
+  check_version(json, "op_schema", 1, op_schema_version);
   Metadata metadata;
   metadata.charon_version = json.at("charon").string();
   metadata.torch_version = json.at("torch").string();

@@ -8,7 +8,7 @@
 namespace charon {
 
 inline constexpr int64_t format_version = 1;
-inline constexpr int64_t op_schema_version = 1;
+inline constexpr int64_t op_schema_version = 2;  // 2 added charon::layer; files of 1 are read too
 
 struct Metadata {
   std::string charon_version;

@@ -75,18 +75,23 @@ void check_output(const std::string &name, const at::Tensor &found, const at::Te
                              " (relative): this torch computes another energy than the one that wrote the file");
 }
 
-}  // namespace
-
-Model::Model(const std::string &path) {
-  ModelFile file = read_model_file(path);
-  module_ = std::make_unique<torch::jit::Module>(std::move(file.module));
-  metadata_text_ = std::move(file.metadata);
+template <class Action>
+void naming(const std::string &path, Action action) {
   try {
-    metadata_ = Metadata::parse(metadata_text_);
-    check_golden_sample(file.golden);
+    action();
   } catch (const std::exception &error) {
     throw std::runtime_error("model file '" + path + "': " + error.what());
   }
+}
+
+}  // namespace
+
+Model::Model(const std::string &path) {
+  const ModelTexts texts = read_texts(path);
+  metadata_text_ = texts.metadata;
+  naming(path, [&] { metadata_ = Metadata::parse(metadata_text_); });
+  module_ = std::make_unique<torch::jit::Module>(load_module(path));
+  naming(path, [&] { check_golden_sample(texts.golden); });
 }
 
 Model::~Model() = default;

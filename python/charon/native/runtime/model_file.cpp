@@ -29,7 +29,7 @@ void check_is_archive(const std::string &path) {
 }
 
 // A whole archive of ours has these records; a training checkpoint or a foreign module lacks them.
-void check_records(const std::string &path) {
+std::unique_ptr<caffe2::serialize::PyTorchStreamReader> open_archive(const std::string &path) {
   std::unique_ptr<caffe2::serialize::PyTorchStreamReader> reader;
   try {
     reader = std::make_unique<caffe2::serialize::PyTorchStreamReader>(path);
@@ -41,24 +41,30 @@ void check_records(const std::string &path) {
     if (!reader->hasRecord(record))
       refuse(path,
              std::string("is no Charon model, it lacks ") + record + ": expected a file written by `charon export`");
+  return reader;
+}
+
+std::string record(caffe2::serialize::PyTorchStreamReader &reader, const std::string &name) {
+  const auto [data, size] = reader.getRecord(name);
+  return {static_cast<const char *>(data.get()), size};
 }
 
 }  // namespace
 
-ModelFile read_model_file(const std::string &path) {
+ModelTexts read_texts(const std::string &path) {
   check_is_archive(path);
-  check_records(path);
-  torch::jit::ExtraFilesMap texts{{"metadata.json", ""}, {"golden.json", ""}};
-  ModelFile file;
+  const auto archive = open_archive(path);
+  return {record(*archive, "extra/metadata.json"), record(*archive, "extra/golden.json")};
+}
+
+torch::jit::Module load_module(const std::string &path) {
   try {
-    file.module = torch::jit::load(path, at::kCPU, texts);
+    torch::jit::Module module = torch::jit::load(path, at::kCPU);
+    module.eval();
+    return module;
   } catch (const std::exception &error) {
     refuse(path, "does not load as TorchScript: " + first_line(error.what()));
   }
-  file.module.eval();
-  file.metadata = texts["metadata.json"];
-  file.golden = texts["golden.json"];
-  return file;
 }
 
 }  // namespace charon

@@ -6,13 +6,14 @@
 
 namespace charon {
 
-struct ModelFile {
-  torch::jit::Module module;
+struct ModelTexts {
   std::string metadata;  // JSON
   std::string golden;    // JSON
 };
 
-// Throws std::runtime_error that names the file and says whether it is absent, truncated, or no model of ours.
-ModelFile read_model_file(const std::string &path);
+// Each throws std::runtime_error that names the file and says whether it is absent, truncated, or no model of ours.
+// The texts are read without the module: torch may not know the operators of a newer one.
+ModelTexts read_texts(const std::string &path);
+torch::jit::Module load_module(const std::string &path);
 
 }  // namespace charon
