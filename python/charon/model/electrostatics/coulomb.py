@@ -7,8 +7,9 @@ from charon.model.electrostatics.config import ElectrostaticsConfig
 from charon.model.electrostatics.near import NearPairs
 from charon.model.electrostatics.open_system import OpenSystems
 from charon.model.electrostatics.periodic import PeriodicSystem
-from charon.model.electrostatics.widths import element_widths, pair_widths, smearing
+from charon.model.electrostatics.widths import element_widths, pair_widths, self_potential, smearing
 from charon.ops import ranked_counts
+from charon.units import COULOMB
 
 
 class Coulomb(nn.Module):
@@ -20,6 +21,8 @@ class Coulomb(nn.Module):
     that is zero on average over the cell. What depends on geometry only is prepared once per evaluation.
     """
 
+    own: Tensor
+
     def __init__(self, elements: list[int], cutoff: float, config: ElectrostaticsConfig) -> None:
         super().__init__()
         widths = element_widths(elements, config)
@@ -27,6 +30,7 @@ class Coulomb(nn.Module):
         smooth = pair.clamp(min=smearing(cutoff, config.accuracy))
         self.mesh_above = {"auto": config.mesh_above, "ewald": -1, "mesh": 0}[config.method]
         self.charged_slab = config.charged_slab
+        self.register_buffer("own", COULOMB * self_potential(pair))  # [n_elements] V/e
         self.open = OpenSystems(widths)
         self.near = NearPairs(pair, smooth)
         self.periodic = PeriodicSystem(pair, smooth, cutoff, config)
@@ -81,6 +85,10 @@ class Coulomb(nn.Module):
                 + " e; expected 0, for the potential of a charged plane has no limit far from it. Set charged_slab to "
                 "allow it"
             )
+
+    def self_interaction(self, types: Tensor) -> Tensor:
+        """Potential of each atom's own Gaussian per unit charge, [n] V/e, for `types` [n]."""
+        return self.own.index_select(0, types)
 
     def potential(self, charges: Tensor, prepared: list[Tensor]) -> Tensor:
         """`charges` [n_local] e -> electrostatic potential at the atoms, [n_local] V."""
