@@ -1,0 +1,26 @@
+"""The `dispersion:` section of a model's configuration."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from charon.model.dispersion.tables import damping_parameters
+
+
+class DispersionConfig(BaseModel):
+    """Which dispersion a model has, damped for which functional.
+
+    `kind` d3: coordination numbers only (Grimme et al. 2010, 2011); d4: two-body part of D4, which also follows the
+    model's charges (Caldeweyher et al. 2019). `trainable` lets s8, a1 and a2 move from the published values.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["d3", "d4"] = Field("d4", description="d3, or d4 with the model's charges")
+    functional: str = Field("pbe", description="density functional whose damping parameters are taken")
+    trainable: bool = Field(False, description="train s8, a1 and a2")
+
+    @model_validator(mode="after")
+    def _is_known(self) -> "DispersionConfig":
+        damping_parameters(self.kind, self.functional)
+        return self
