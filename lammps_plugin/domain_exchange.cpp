@@ -29,6 +29,8 @@ charon_backend DomainExchange::begin(LAMMPS_NS::Comm *comm, MPI_Comm world, int 
   };
   table.allsum = &DomainExchange::allsum;
   table.alone = comm->nprocs == 1 ? 1 : 0;
+  table.rank = comm->me;
+  table.size = comm->nprocs;
   table.error_text = [](void *self) { return static_cast<DomainExchange *>(self)->error_.c_str(); };
   return table;
 }

@@ -10,6 +10,9 @@ from ase import units as ase_units
 
 from charon.errors import ConfigError
 
+COULOMB = 14.399645
+"""e^2 / (4 pi epsilon_0), eV A."""
+
 ENERGIES = {
     "eV": 1.0,
     "meV": 1e-3,

@@ -243,3 +243,38 @@ def test_an_absent_library_says_how_to_build_it(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode != 0
     assert "native library libcharon.so is not" in done.stderr and "make build" in done.stderr
+
+
+# ---- rows of all domains
+
+
+def square_of_all(domain: Domain) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Rows of all domains, and two derivatives of something that is not linear in them."""
+    sizes = SIZES[domain.size]
+    first = sum(sizes[: domain.rank])
+    x = ATOMS[first : first + sizes[domain.rank]].clone().requires_grad_()
+    rows = ops.all_rows(x)
+    energy = (x * rows.exp().sum()).sum()
+    (gradient,) = torch.autograd.grad(energy, x, create_graph=True)
+    (second,) = torch.autograd.grad((gradient**2).sum(), x)
+    return rows.detach(), ops.ranked_counts(torch.tensor([x.size(0), 7])), gradient.detach(), second
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_each_domain_holds_the_rows_of_all(size):
+    alone = run_domains(1, square_of_all)[0]
+    parts = run_domains(size, square_of_all)
+    sizes = SIZES[size]
+    for rank, (rows_of_all, counts, _, _) in enumerate(parts):
+        assert torch.equal(rows_of_all, ATOMS)
+        assert counts.tolist() == [[sum(sizes[:rank]), 7 * rank], [10, 7 * size]]
+    for k in (2, 3):
+        torch.testing.assert_close(torch.cat([part[k] for part in parts]), alone[k], rtol=1e-12, atol=1e-13)
+
+
+def test_one_domain_has_all_rows():
+    x = rows(4, 2).requires_grad_()
+    assert torch.equal(ops.all_rows(x), x)
+    assert torch.autograd.gradgradcheck(lambda x: ops.all_rows(x) ** 3, x)
+    with pytest.raises(RuntimeError, match="expected counts .m. of int64"):
+        ops.ranked_counts(torch.zeros(3))

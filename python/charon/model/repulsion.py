@@ -5,9 +5,7 @@ from ase.data import covalent_radii
 from torch import Tensor, nn
 
 from charon.model.radial import cutoff_envelope
-
-COULOMB = 14.399645
-"""e^2 / (4 pi epsilon_0), eV A."""
+from charon.units import COULOMB
 
 
 class Repulsion(nn.Module):

@@ -21,6 +21,9 @@ typedef struct charon_backend {
   const char *(*error_text)(void *context);
   // Not 0: there is no other domain, so that without ghost rows nothing is exchanged.
   int alone;
+  // Which domain this is, and how many there are.
+  int rank;
+  int size;
 } charon_backend;
 
 // Number of exchanges since the last reset, and the widest row exchanged.

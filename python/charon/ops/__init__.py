@@ -54,6 +54,21 @@ def allsum(x: Tensor) -> Tensor:
     return torch.ops.charon.allsum(x)
 
 
+def ranked_counts(counts: Tensor) -> Tensor:
+    """Sums of `counts` [m] int64 over the domains before this one, and over all domains: [2, m] int64."""
+    return torch.ops.charon.ranked_counts(counts)
+
+
+def all_rows(x: Tensor) -> Tensor:
+    """Rows of all domains, in the order of the domains.
+
+    `x` [n_local, ...] any float type, all but the first dimension alike in each domain (RuntimeError otherwise).
+    Returns [n_total, ...]; differentiable any number of times. Each domain then holds everything: for open systems of
+    up to some 10^4 atoms.
+    """
+    return torch.ops.charon.all_rows(x)
+
+
 _plain_torch = False
 
 

@@ -162,6 +162,8 @@ Domain::Domain(DomainGroup &group, int64_t rank) : group_(group), rank_(rank) {
   };
   table_.error_text = [](void *self) { return static_cast<Domain *>(self)->error_.c_str(); };
   table_.alone = 0;
+  table_.rank = static_cast<int>(rank);
+  table_.size = static_cast<int>(group.size());
 }
 
 }  // namespace charon

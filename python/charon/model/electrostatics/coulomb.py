@@ -1,0 +1,111 @@
+"""The electrostatic potential of atomic Gaussian charges, whatever the boundary."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from charon.model.electrostatics.config import ElectrostaticsConfig
+from charon.model.electrostatics.near import NearPairs
+from charon.model.electrostatics.open_system import OpenSystems
+from charon.model.electrostatics.periodic import PeriodicSystem
+from charon.model.electrostatics.widths import channels_of, element_widths, pair_widths, smearing
+
+
+class Coulomb(nn.Module):
+    """Potential and field at the atoms of a batch of systems, each open, periodic or a slab.
+
+    `E = 1/2 sum_i q_i phi_i`, phi linear in the charges. Pairs of Gaussian charges interact by
+    `k_e q_i q_j erf(r / (sqrt2 g_ij)) / r`, `g_ij^2 = s_i^2 + s_j^2`; the own energy of a Gaussian, `k_e q^2 /
+    (2 s sqrt(pi))`, is included. Periodic systems have a uniform background that neutralises them, and a potential
+    that is zero on average over the cell. What depends on geometry only is prepared once per evaluation.
+    """
+
+    def __init__(self, elements: list[int], cutoff: float, config: ElectrostaticsConfig) -> None:
+        super().__init__()
+        widths = element_widths(elements, config)
+        pair = pair_widths(widths)  # [n_elements, n_elements]
+        smooth = pair.clamp(min=smearing(cutoff, config.accuracy))
+        k_max = math.sqrt(-2.0 * math.log(config.accuracy)) / float(smooth.min())
+        self.open = OpenSystems(widths)
+        self.near = NearPairs(pair, smooth)
+        self.periodic = PeriodicSystem(pair, smooth, channels_of(smooth), k_max)
+
+    def prepare(
+        self,
+        types: Tensor,
+        edge_index: Tensor,
+        edge_vector: Tensor,
+        positions: Tensor,
+        cell: Tensor,
+        pbc: Tensor,
+        batch: Tensor,
+    ) -> list[Tensor]:
+        """What `potential` and `field` need of the geometry; the arguments are those of `Potential.forward`.
+
+        Raises ValueError for a system that is periodic in one direction only.
+        """
+        directions = pbc.to(torch.int64).sum(1)  # [n_systems]
+        if bool((directions == 1).any()):
+            raise ValueError(
+                "electrostatics: found a system that is periodic in one direction; expected none, two or three. "
+                "Leave vacuum around the wire and make it periodic in three directions"
+            )
+        is_periodic = directions > 0
+        own_types = types[: positions.size(0)]
+        parts = [[types, directions]]
+        if bool(is_periodic.all()):
+            parts.append([])
+        else:
+            parts.append(self.open.prepare(own_types, positions, batch, ~is_periodic))
+        parts.append(self.near.prepare(types, edge_index, edge_vector, batch, is_periodic))
+        periodic: list[int] = torch.nonzero(is_periodic).squeeze(1).tolist()
+        for system in periodic:
+            rows = torch.nonzero(batch == system).squeeze(1)
+            there = positions.index_select(0, rows)
+            parts.append(self.periodic.prepare(own_types.index_select(0, rows), there, cell[system], rows))
+        return pack(parts)
+
+    def potential(self, charges: Tensor, prepared: list[Tensor]) -> Tensor:
+        """`charges` [n_local] e -> electrostatic potential at the atoms, [n_local] V."""
+        parts = unpack(prepared)
+        potential = torch.zeros_like(charges)
+        if len(parts[1]) > 0:
+            potential = self.open.potential(charges, parts[1])
+        if len(parts) > 3:
+            potential = potential + self.near.potential(charges, parts[0][0].size(0), parts[2])
+        for part in parts[3:]:
+            there = self.periodic.potential(charges.index_select(0, part[0]), part)
+            potential = potential.index_add(0, part[0], there)
+        return potential
+
+    def field(self, charges: Tensor, prepared: list[Tensor]) -> Tensor:
+        """`charges` [n_local] e -> `-grad phi` at the atoms, [n_local, 3] V/A."""
+        parts = unpack(prepared)
+        field = torch.zeros((charges.size(0), 3), dtype=charges.dtype, device=charges.device)
+        if len(parts[1]) > 0:
+            field = self.open.field(charges, parts[1])
+        if len(parts) > 3:
+            field = field + self.near.field(charges, parts[0][0].size(0), parts[2])
+        for part in parts[3:]:
+            field = field.index_add(0, part[0], self.periodic.field(charges.index_select(0, part[0]), part))
+        return field
+
+
+def pack(parts: list[list[Tensor]]) -> list[Tensor]:
+    """Lists of tensors as one list; `unpack` undoes it."""
+    packed = [torch.tensor([len(part) for part in parts])]
+    for part in parts:
+        packed = packed + part
+    return packed
+
+
+def unpack(packed: list[Tensor]) -> list[list[Tensor]]:
+    """The lists given to `pack`."""
+    parts: list[list[Tensor]] = []
+    first = 1
+    for index in range(packed[0].size(0)):
+        last = first + int(packed[0][index])
+        parts.append(packed[first:last])
+        first = last
+    return parts

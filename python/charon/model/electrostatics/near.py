@@ -1,0 +1,66 @@
+"""The part of a periodic sum that is short-ranged: a sum over the edges of the model."""
+
+import torch
+from torch import Tensor, nn
+
+from charon.model.electrostatics.open_system import erf_slope
+from charon.model.electrostatics.widths import inverse_widths
+from charon.ops import halo_forward
+from charon.units import COULOMB
+
+
+class NearPairs(nn.Module):
+    """`phi_i = k_e sum_edges q_j [erf(r / (sqrt2 g_ij)) - erf(r / (sqrt2 h_ij))] / r`.
+
+    g is the width of a pair of charges, h >= g that of the smooth charges which a sum over wave vectors takes instead.
+    """
+
+    inverse: Tensor
+    smooth: Tensor
+
+    def __init__(self, pair: Tensor, smooth: Tensor) -> None:
+        super().__init__()
+        self.coulomb = COULOMB
+        self.is_empty = bool(torch.equal(pair, smooth))
+        self.register_buffer("inverse", inverse_widths(pair))  # [n_elements, n_elements]
+        self.register_buffer("smooth", inverse_widths(smooth))  # [n_elements, n_elements]
+
+    def prepare(
+        self, types: Tensor, edge_index: Tensor, edge_vector: Tensor, batch: Tensor, is_periodic: Tensor
+    ) -> list[Tensor]:
+        """`types` [n_all], edges [2, n_edges] and [n_edges, 3], `batch` [n_local], `is_periodic` [n_systems].
+
+        Returns centers, neighbors, vectors, distances and both decays of the edges of periodic systems, and the
+        potential [n_edges] of unit charges.
+        """
+        if self.is_empty:
+            edge_index, edge_vector = edge_index[:, :0], edge_vector[:0]
+        elif not bool(is_periodic.all()):
+            chosen = is_periodic.index_select(0, batch.index_select(0, edge_index[0]))
+            edges = torch.nonzero(chosen).squeeze(1)
+            edge_index, edge_vector = edge_index.index_select(1, edges), edge_vector.index_select(0, edges)
+        center, neighbor = edge_index[0], edge_index[1]
+        here, there = types.index_select(0, center), types.index_select(0, neighbor)
+        inverse, smooth = self.inverse[here, there], self.smooth[here, there]  # [n_edges]
+        distance = edge_vector.square().sum(1).sqrt()  # [n_edges]
+        pairs = self.coulomb * (torch.erf(distance * inverse) - torch.erf(distance * smooth)) / distance
+        return [center, neighbor, edge_vector, distance, inverse, smooth, pairs]
+
+    def potential(self, charges: Tensor, n_all: int, prepared: list[Tensor]) -> Tensor:
+        """`charges` [n_local] e -> [n_local] V."""
+        if self.is_empty:
+            return torch.zeros_like(charges)
+        sent = halo_forward(charges.unsqueeze(1), n_all).squeeze(1)  # [n_all]
+        terms = prepared[6] * sent.index_select(0, prepared[1])
+        return torch.zeros_like(charges).index_add(0, prepared[0], terms)
+
+    def field(self, charges: Tensor, n_all: int, prepared: list[Tensor]) -> Tensor:
+        """`charges` [n_local] e -> [n_local, 3] V/A."""
+        zeros = torch.zeros((charges.size(0), 3), dtype=charges.dtype, device=charges.device)
+        if self.is_empty:
+            return zeros
+        vector, distance = prepared[2], prepared[3]
+        sent = halo_forward(charges.unsqueeze(1), n_all).squeeze(1)  # [n_all]
+        slope = self.coulomb * (erf_slope(distance, prepared[4]) - erf_slope(distance, prepared[5]))
+        weight = slope / distance * sent.index_select(0, prepared[1])  # [n_edges]
+        return zeros.index_add(0, prepared[0], weight.unsqueeze(1) * vector)
