@@ -1,7 +1,5 @@
 """The electrostatic potential of atomic Gaussian charges, whatever the boundary."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -9,7 +7,8 @@ from charon.model.electrostatics.config import ElectrostaticsConfig
 from charon.model.electrostatics.near import NearPairs
 from charon.model.electrostatics.open_system import OpenSystems
 from charon.model.electrostatics.periodic import PeriodicSystem
-from charon.model.electrostatics.widths import channels_of, element_widths, pair_widths, smearing
+from charon.model.electrostatics.widths import element_widths, pair_widths, smearing
+from charon.ops import ranked_counts
 
 
 class Coulomb(nn.Module):
@@ -26,10 +25,11 @@ class Coulomb(nn.Module):
         widths = element_widths(elements, config)
         pair = pair_widths(widths)  # [n_elements, n_elements]
         smooth = pair.clamp(min=smearing(cutoff, config.accuracy))
-        k_max = math.sqrt(-2.0 * math.log(config.accuracy)) / float(smooth.min())
+        self.mesh_above = {"auto": config.mesh_above, "ewald": -1, "mesh": 0}[config.method]
+        self.charged_slab = config.charged_slab
         self.open = OpenSystems(widths)
         self.near = NearPairs(pair, smooth)
-        self.periodic = PeriodicSystem(pair, smooth, channels_of(smooth), k_max)
+        self.periodic = PeriodicSystem(pair, smooth, cutoff, config)
 
     def prepare(
         self,
@@ -59,12 +59,28 @@ class Coulomb(nn.Module):
         else:
             parts.append(self.open.prepare(own_types, positions, batch, ~is_periodic))
         parts.append(self.near.prepare(types, edge_index, edge_vector, batch, is_periodic))
+        n_atoms = ranked_counts(torch.bincount(batch, minlength=cell.size(0)))[1]  # [n_systems]
         periodic: list[int] = torch.nonzero(is_periodic).squeeze(1).tolist()
         for system in periodic:
             rows = torch.nonzero(batch == system).squeeze(1)
-            there = positions.index_select(0, rows)
-            parts.append(self.periodic.prepare(own_types.index_select(0, rows), there, cell[system], rows))
+            there, kinds = positions.index_select(0, rows), own_types.index_select(0, rows)
+            use_mesh = self.mesh_above >= 0 and int(n_atoms[system]) > self.mesh_above
+            parts.append(self.periodic.prepare(kinds, there, cell[system], pbc[system], rows, use_mesh))
         return pack(parts)
+
+    def check_slabs(self, total_charge: Tensor, pbc: Tensor) -> None:
+        """Raises ValueError for a slab that is not neutral, unless `charged_slab` allows it.
+
+        `total_charge` [n_systems] e, `pbc` [n_systems, 3].
+        """
+        is_charged = (pbc.to(torch.int64).sum(1) == 2) & (total_charge.abs() > 1e-6)
+        if not self.charged_slab and bool(is_charged.any()):
+            raise ValueError(
+                "electrostatics: found a slab with total charge "
+                + str(float(total_charge[is_charged][0]))
+                + " e; expected 0, for the potential of a charged plane has no limit far from it. Set charged_slab to "
+                "allow it"
+            )
 
     def potential(self, charges: Tensor, prepared: list[Tensor]) -> Tensor:
         """`charges` [n_local] e -> electrostatic potential at the atoms, [n_local] V."""
