@@ -39,7 +39,8 @@ class Dispersion(nn.Module):
         self.kernel = KernelTable(config.kind, config.functional, config.trainable, table, cutoff)
         self.near = NearPairs(c6.flatten(2), cutoff)
         self.open = OpenSystems(channels)
-        self.periodic = PeriodicSystem(channels, element, cutoff)
+        mesh_above = {"auto": config.mesh_above, "ewald": -1, "mesh": 0}[config.method]
+        self.periodic = PeriodicSystem(channels, element, cutoff, mesh_above)
 
     def forward(
         self,

@@ -5,49 +5,44 @@ import math
 import torch
 from torch import Tensor
 
-from charon.ops import allsum
+from charon.model.electrostatics.slab import smooth_maximum
 
 
-def extent(height: Tensor, gap: float = 25.0) -> Tensor:
-    """Length that holds all of `height` [n] A and at least `gap` more, smooth and the same on all domains: []."""
-    ones = torch.ones_like(height)
-    sums = allsum(torch.stack([ones.sum(), height.sum()]))
-    centered = height - sums[1] / sums[0].clamp(min=1.0)
-    width = (allsum(centered.square().sum()) / sums[0].clamp(min=1.0) + 1.0).sqrt()
-    norm = allsum(((centered / width) ** 16).sum()).clamp(min=1e-30) ** (1.0 / 16.0)
-    return 2.0 * width * norm + gap
+def height_of_cell(height: Tensor, gap: float = 25.0) -> Tensor:
+    """Length that holds all of `height` [n] A and `gap` more, smooth and the same on all domains: 0-d."""
+    return smooth_maximum(height) + smooth_maximum(-height) + gap
 
 
 def enclosing_cell(positions: Tensor, cell: Tensor, pbc: Tensor) -> Tensor:
-    """`cell` [3, 3] A with open directions, by `pbc` [3], replaced by perpendicular ones that hold atoms and vacuum."""
+    """`cell` [3, 3] A with open directions, by `pbc` [3], replaced by perpendicular ones that hold atoms and vacuum.
+
+    The open vectors follow the periodic ones, which come first.
+    """
     periodic = torch.nonzero(pbc).squeeze(1)
     if periodic.size(0) == 3:
         return cell
-    first = cell[int(periodic[0])]
+    vectors = [cell[int(periodic[0])]]
     if periodic.size(0) == 2:
-        normal = torch.linalg.cross(first, cell[int(periodic[1])])
-        normal = normal / normal.square().sum().sqrt()
-        length = extent(torch.mv(positions, normal))
-        return torch.stack([first, cell[int(periodic[1])], length * normal])
-    along = first / first.square().sum().sqrt()
-    axis = torch.zeros_like(along)
-    axis[int(along.detach().abs().argmin())] = 1.0
-    across = torch.linalg.cross(along, axis)
-    across = across / across.square().sum().sqrt()
-    third = torch.linalg.cross(along, across)
-    return torch.stack(
-        [
-            first,
-            extent(torch.mv(positions, across)) * across,
-            extent(torch.mv(positions, third)) * third,
-        ]
-    )
+        vectors.append(cell[int(periodic[1])])
+    else:
+        axis = torch.zeros_like(vectors[0])
+        axis[int(vectors[0].detach().abs().argmin())] = 1.0
+        vectors.append(across(vectors[0], axis, positions))
+    vectors.append(across(vectors[0], vectors[1], positions))
+    return torch.stack(vectors)
+
+
+def across(first: Tensor, second: Tensor, positions: Tensor) -> Tensor:
+    """Vector [3] normal to both, as long as the atoms and the vacuum need."""
+    normal = torch.linalg.cross(first, second)
+    normal = normal / normal.square().sum().sqrt()
+    return normal * height_of_cell(torch.mv(positions, normal))
 
 
 def images_of_a_slab(cell: Tensor) -> Tensor:
-    """`sum over the images of 1/r^6`, averaged over the plane, that a slab in `enclosing_cell` sees, A^-6: [].
+    """Sum of 1/r^6 over the images of a thin slab in `enclosing_cell`, on average over its plane: 0-d, A^-6.
 
-    `pi / (2 A) sum_(m != 0) (m L)^-4`, A the area and L the height of the cell; thickness over L is neglected.
+    `pi / (2 A) sum_(m != 0) (m L)^-4`, A the area and L the height of the cell.
     """
     area = torch.linalg.cross(cell[0], cell[1]).square().sum().sqrt()
     return math.pi**5 / 90.0 / area / cell[2].square().sum() ** 2
