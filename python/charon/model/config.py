@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 SIZES: dict[str, dict[str, int]] = {
     "small": {"channels": 32, "layers": 2, "l_max": 1},
@@ -36,7 +36,15 @@ class ModelConfig(BaseModel):
     electronic: Literal["equilibration", "none"] = Field("equilibration", description="how charge and spin enter")
     charge_form: Literal["transfer", "free"] = Field("transfer", description="source of the unconstrained charges")
     transfer_channels: int = Field(8, ge=1, le=256, description="channels of the transfers along edges")
-    repulsion: bool = Field(True, description="screened nuclear repulsion (ZBL) inside the covalent radii")
+    repulsion: Literal["none", "zbl", "trainable"] = Field(
+        "zbl", description="screened nuclear repulsion inside the covalent radii: ZBL's, or one that starts from it"
+    )
+
+    @field_validator("repulsion", mode="before")
+    @classmethod
+    def _read_switch(cls, value: Any) -> Any:
+        """Configurations stored earlier say true or false."""
+        return {True: "zbl", False: "none"}[value] if isinstance(value, bool) else value
 
     @model_validator(mode="before")
     @classmethod

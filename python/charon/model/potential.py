@@ -24,9 +24,9 @@ class Potential(nn.Module):
     def __init__(self, config: ModelConfig, elements: list[int], statistics: Statistics) -> None:
         super().__init__()
         self.config, self.elements, self.cutoff = config, list(elements), config.cutoff
-        self.has_repulsion = config.repulsion
+        self.has_repulsion = config.repulsion != "none"
         self.core = Core(config, len(elements), statistics.mean_neighbors)
-        self.repulsion = Repulsion(elements) if config.repulsion else nn.Identity()
+        self.repulsion = Repulsion(elements, config.repulsion == "trainable") if self.has_repulsion else nn.Identity()
         self.electronegativity = statistics.electronegativity
         self.register_buffer("reference_energies", torch.as_tensor(statistics.reference_energies, dtype=torch.float64))
 

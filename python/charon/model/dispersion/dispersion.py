@@ -1,5 +1,7 @@
 """London dispersion: D3 with Becke-Johnson damping, or the two-body part of D4 with the model's charges."""
 
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 
@@ -9,7 +11,7 @@ from charon.model.dispersion.near import NearPairs
 from charon.model.dispersion.open_system import OpenSystems
 from charon.model.dispersion.periodic import PeriodicSystem
 from charon.model.dispersion.tables import references
-from charon.model.dispersion.weights import CoordinationNumber, ReferenceWeights
+from charon.model.dispersion.weights import CoordinationNumber, ReferenceWeights, warn_of_long_bonds
 
 
 class Dispersion(nn.Module):
@@ -17,12 +19,13 @@ class Dispersion(nn.Module):
 
     `C6_ij = sum_ab W_ia C6_ab W_jb` of the reference atoms that i and j resemble. Open systems are summed over all
     pairs; periodic ones over edges and wave vectors, slabs and wires with vacuum around them. Coordination numbers
-    are counted within the model's cutoff.
+    are counted within the model's cutoff. `exchange_width` numbers per atom are exchanged between domains.
 
     Raises:
         ValueError: an element without reference atoms.
     """
 
+    exchange_width: Final[int]
     channel_element: Tensor
     channel_reference: Tensor
 
@@ -34,7 +37,9 @@ class Dispersion(nn.Module):
         self.register_buffer("channel_element", element)
         self.register_buffer("channel_reference", reference)
         channels = c6[element, reference][:, element, reference]  # [n_channels, n_channels]
+        self.exchange_width = c6.size(1)
         self.coordination = CoordinationNumber(config.kind, table, cutoff)
+        warn_of_long_bonds(elements, self.coordination.radius, cutoff)
         self.weights = ReferenceWeights(config.kind, table)
         self.kernel = KernelTable(config.kind, config.functional, config.trainable, table, cutoff)
         self.near = NearPairs(c6.flatten(2), cutoff)

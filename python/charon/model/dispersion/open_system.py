@@ -31,8 +31,8 @@ class OpenSystems(nn.Module):
     ) -> Tensor:
         """Energies [n_local] eV, zero where the system is not open.
 
-        `table` and `pair` of `KernelTable`, `types` [n_local], `positions` [n_local, 3] A, `weights` [n_local, n_channels], `batch` [n_local], `is_open`
-        [n_systems].
+        `table` and `pair` of `KernelTable`, `types` [n_local], `positions` [n_local, 3] A, `weights` [n_local,
+        n_channels], `batch` [n_local], `is_open` [n_systems].
         """
         number = torch.cumsum(is_open.to(torch.int64), 0) - 1  # [n_systems], among the open ones
         rows = torch.nonzero(is_open.index_select(0, batch)).squeeze(1)  # [n_open]

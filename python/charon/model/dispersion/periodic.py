@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from charon.model.dispersion.transform import RestTransform
-from charon.model.dispersion.vacuum import enclosing_cell, images_of_a_slab
+from charon.model.dispersion.vacuum import enclosing_cell, seen_of_images
 from charon.model.electrostatics.mesh import Mesh
 from charon.model.electrostatics.reciprocal import Reciprocal, window
 from charon.ops import allsum
 
-MESH_ORDER, MESH_SPACING = 6, 3.0
+MESH_ORDER, MESH_SPACING = 8, 3.6
 """Order of the splines, and spacing of the grid times the largest wave number."""
 
 
@@ -62,8 +62,8 @@ class PeriodicSystem(nn.Module):
         own = self.rest.origin(table)[pair[types, types]]  # [n]
         seen = seen - own.unsqueeze(1) * torch.matmul(weights, c6)
         if int(pbc.to(torch.int64).sum()) == 2:
-            total = allsum(weights.sum(0))  # [n_channels]
-            seen = seen - table[0, 0] * images_of_a_slab(cell) * torch.mv(c6, total)
+            images = seen_of_images(weights, positions, cell)  # [n, n_channels]
+            seen = seen - table[0, 0] * torch.matmul(images, c6)
         return -0.5 * (weights * seen).sum(1)
 
     def seen(

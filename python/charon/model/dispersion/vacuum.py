@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from charon.model.electrostatics.slab import smooth_maximum
+from charon.ops import allsum
 
 
 def height_of_cell(height: Tensor, gap: float = 25.0) -> Tensor:
@@ -39,10 +40,19 @@ def across(first: Tensor, second: Tensor, positions: Tensor) -> Tensor:
     return normal * height_of_cell(torch.mv(positions, normal))
 
 
-def images_of_a_slab(cell: Tensor) -> Tensor:
-    """Sum of 1/r^6 over the images of a thin slab in `enclosing_cell`, on average over its plane: 0-d, A^-6.
+def seen_of_images(weights: Tensor, positions: Tensor, cell: Tensor) -> Tensor:
+    """Sum of `W_j / r^6` over the images of a slab in `enclosing_cell`, averaged over its plane: [n, n_channels] A^-6.
 
-    `pi / (2 A) sum_(m != 0) (m L)^-4`, A the area and L the height of the cell.
+    `pi / (2 A) sum_j W_j sum_(m != 0) (m L + z_ij)^-4 = pi / (A L^4) sum_j W_j [zeta(4) + 10 zeta(6) z_ij^2/L^2 + ...]`
+    with A the area, L the height of the cell. `weights` [n, n_channels], `positions` [n, 3] A, `cell` [3, 3] A.
     """
     area = torch.linalg.cross(cell[0], cell[1]).square().sum().sqrt()
-    return math.pi**5 / 90.0 / area / cell[2].square().sum() ** 2
+    height = torch.mv(positions, cell[2]) / cell[2].square().sum()  # [n], in units of L
+    sums = allsum(torch.stack([torch.ones_like(height).sum(), height.sum()]))
+    height = height - sums[1] / sums[0]
+    powers = torch.stack([torch.ones_like(height), height, height * height])  # [3, n]
+    moments = allsum(torch.matmul(powers, weights))  # [3, n_channels]
+    flat, bent = math.pi**4 / 90.0, 10.0 * math.pi**6 / 945.0
+    seen = flat * moments[0] + bent * moments[2] + height.unsqueeze(1) * (-2.0 * bent) * moments[1]
+    seen = seen + powers[2].unsqueeze(1) * bent * moments[0]
+    return math.pi / area / cell[2].square().sum() ** 2 * seen

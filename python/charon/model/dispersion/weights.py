@@ -7,9 +7,11 @@
 r0 is the sum of covalent radii. Sources: Grimme et al. 2010, eqs. 15 and 16; Caldeweyher et al. 2019, eqs. 4 to 10.
 """
 
+import warnings
 from typing import Final
 
 import torch
+from ase.data import chemical_symbols
 from torch import Tensor, nn
 
 from charon.model.dispersion.tables import CHARGE_HEIGHT, CHARGE_STEEPNESS, References
@@ -19,6 +21,21 @@ def switch(x: Tensor) -> Tensor:
     """1 below 0.8, 0 above 1, with two continuous derivatives; `x` is the distance over the cutoff."""
     y = (5.0 * x - 4.0).clamp(0.0, 1.0)
     return 1.0 - y * y * y * (10.0 + y * (-15.0 + 6.0 * y))
+
+
+def warn_of_long_bonds(elements: list[int], radius: Tensor, cutoff: float) -> None:
+    """Say which bonds the cutoff does not hold; `radius` [n_elements, n_elements] A, half of a bond counts there."""
+    long = (radius > 0.8 * cutoff).nonzero().tolist()
+    if long:
+        names = sorted(
+            {"-".join(sorted((chemical_symbols[elements[a]], chemical_symbols[elements[b]]))) for a, b in long}
+        )
+        warnings.warn(
+            f"dispersion: neighbors are counted up to 0.8 of the cutoff of {cutoff} A, but {', '.join(names)} can be "
+            f"bonded beyond; their coordination numbers come out too small, their attraction too large. A cutoff of "
+            f"{float(radius.max()) / 0.8:.1f} A holds all bonds.",
+            stacklevel=2,
+        )
 
 
 class CoordinationNumber(nn.Module):
