@@ -28,7 +28,7 @@ class Coulomb(nn.Module):
         self.mesh_above = {"auto": config.mesh_above, "ewald": -1, "mesh": 0}[config.method]
         self.charged_slab = config.charged_slab
         self.open = OpenSystems(widths)
-        self.near = NearPairs(pair, smooth)
+        self.near = NearPairs(pair, smooth, cutoff)
         self.periodic = PeriodicSystem(pair, smooth, cutoff, config)
 
     def prepare(
