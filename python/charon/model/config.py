@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from charon.model.dispersion import DispersionConfig
 from charon.model.electrostatics import ElectrostaticsConfig
@@ -70,7 +70,15 @@ class ModelConfig(BaseModel):
     solver_iterations: int = Field(20, ge=1, le=200, description="conjugate gradient steps of the charge solver")
     field_steps: int = Field(0, ge=0, description="layers after which potential and field re-enter, but not the last")
     dispersion: DispersionConfig | None = Field(None, description="D3(BJ) or two-body D4; null: none")
-    repulsion: bool | str = Field(True, description="screened nuclear repulsion (ZBL) inside the covalent radii")
+    repulsion: Literal["none", "zbl", "trainable"] = Field(
+        "zbl", description="screened nuclear repulsion inside the covalent radii: ZBL's, or one that starts from it"
+    )
+
+    @field_validator("repulsion", mode="before")
+    @classmethod
+    def _read_switch(cls, value: Any) -> Any:
+        """Configurations stored earlier say true or false."""
+        return {True: "zbl", False: "none"}[value] if isinstance(value, bool) else value
 
     @model_validator(mode="before")
     @classmethod

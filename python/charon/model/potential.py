@@ -44,7 +44,7 @@ class Potential(nn.Module):
         if config.dispersion is not None:
             self.dispersion = Dispersion(elements, config.cutoff, config.dispersion)
         self.has_repulsion = config.repulsion != "none"
-        self.repulsion = Repulsion(elements) if self.has_repulsion else nn.Identity()
+        self.repulsion = Repulsion(elements, config.repulsion == "trainable") if self.has_repulsion else nn.Identity()
         self.register_buffer("external_field", torch.zeros(3), persistent=False)
         self.electronegativity = statistics.electronegativity
         self.register_buffer("reference_energies", torch.as_tensor(statistics.reference_energies, dtype=torch.float64))

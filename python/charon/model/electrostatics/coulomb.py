@@ -32,7 +32,7 @@ class Coulomb(nn.Module):
         self.charged_slab = config.charged_slab
         self.register_buffer("own", COULOMB * self_potential(pair))  # [n_elements] V/e
         self.open = OpenSystems(widths)
-        self.near = NearPairs(pair, smooth)
+        self.near = NearPairs(pair, smooth, cutoff)
         self.periodic = PeriodicSystem(pair, smooth, cutoff, config)
 
     def prepare(

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from charon.model.electrostatics.window import rising
+
 
 def good_sizes(largest: int) -> list[int]:
     """Even numbers with factors 2, 3 and 5 only, at least 4 % apart."""
@@ -17,18 +19,12 @@ def good_sizes(largest: int) -> list[int]:
     return sizes
 
 
-def rising(x: Tensor) -> Tensor:
-    """0 below 0, 1 above 1, with four continuous derivatives."""
-    x = x.clamp(0.0, 1.0)
-    return x**5 * (126.0 - x * (420.0 - x * (540.0 - x * (315.0 - x * 70.0))))
-
-
 def axis_sizes(intervals: Tensor, good: list[int], overlap: float) -> tuple[list[int], list[Tensor]]:
     """One or two sizes of at least `intervals` points, and their shares, smooth in `intervals`, which sum to 1.
 
     The next larger size takes over in the part `overlap` of each size, at its upper end.
     """
-    wanted = float(intervals)
+    wanted = float(intervals.detach())
     index = 0
     while good[index] <= wanted:
         index += 1
@@ -46,7 +42,7 @@ def blended_sizes(intervals: Tensor, least: int) -> tuple[list[list[int]], list[
     """
     shifted = intervals * torch.tensor([1.0, 1.02, 1.04], dtype=intervals.dtype, device=intervals.device)
     shifted = torch.maximum(shifted, torch.full_like(shifted, float(least)))
-    good = good_sizes(16 + 2 * int(shifted.max()))
+    good = good_sizes(16 + 2 * int(shifted.detach().max()))
     x_sizes, x_shares = axis_sizes(shifted[0], good, 0.02)
     y_sizes, y_shares = axis_sizes(shifted[1], good, 0.02)
     z_sizes, z_shares = axis_sizes(shifted[2], good, 0.02)

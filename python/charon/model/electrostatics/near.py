@@ -5,22 +5,24 @@ from torch import Tensor, nn
 
 from charon.model.electrostatics.open_system import erf_slope
 from charon.model.electrostatics.widths import inverse_widths
+from charon.model.electrostatics.window import window, window_slope
 from charon.ops import halo_forward
 from charon.units import COULOMB
 
 
 class NearPairs(nn.Module):
-    """`phi_i = k_e sum_edges q_j [erf(r / (sqrt2 g_ij)) - erf(r / (sqrt2 h_ij))] / r`.
+    """`phi_i = k_e sum_edges q_j [erf(r / (sqrt2 g_ij)) - erf(r / (sqrt2 h_ij))] w(r) / r`.
 
     g is the width of a pair of charges, h >= g that of the smooth charges which a sum over wave vectors takes instead.
+    What little is left at the cutoff is brought to zero smoothly by the window w, so that nothing jumps there.
     """
 
     inverse: Tensor
     smooth: Tensor
 
-    def __init__(self, pair: Tensor, smooth: Tensor) -> None:
+    def __init__(self, pair: Tensor, smooth: Tensor, cutoff: float) -> None:
         super().__init__()
-        self.coulomb = COULOMB
+        self.coulomb, self.cutoff = COULOMB, cutoff
         self.is_empty = bool(torch.equal(pair, smooth))
         self.register_buffer("inverse", inverse_widths(pair))  # [n_elements, n_elements]
         self.register_buffer("smooth", inverse_widths(smooth))  # [n_elements, n_elements]
@@ -42,8 +44,10 @@ class NearPairs(nn.Module):
         center, neighbor = edge_index[0], edge_index[1]
         here, there = types.index_select(0, center), types.index_select(0, neighbor)
         inverse, smooth = self.inverse[here, there], self.smooth[here, there]  # [n_edges]
-        distance = edge_vector.square().sum(1).sqrt()  # [n_edges]
+        squared = edge_vector.square().sum(1)  # [n_edges]
+        distance = squared.sqrt()
         pairs = self.coulomb * (torch.erf(distance * inverse) - torch.erf(distance * smooth)) / distance
+        pairs = pairs * window(squared, self.cutoff)
         return [center, neighbor, edge_vector, distance, inverse, smooth, pairs]
 
     def potential(self, charges: Tensor, n_all: int, prepared: list[Tensor]) -> Tensor:
@@ -61,6 +65,8 @@ class NearPairs(nn.Module):
             return zeros
         vector, distance = prepared[2], prepared[3]
         sent = halo_forward(charges.unsqueeze(1), n_all).squeeze(1)  # [n_all]
-        slope = self.coulomb * (erf_slope(distance, prepared[4]) - erf_slope(distance, prepared[5]))
-        weight = slope / distance * sent.index_select(0, prepared[1])  # [n_edges]
+        squared, difference = distance * distance, torch.erf(distance * prepared[4]) - torch.erf(distance * prepared[5])
+        slope = erf_slope(distance, prepared[4]) - erf_slope(distance, prepared[5])  # [n_edges]
+        slope = (slope * window(squared, self.cutoff) + difference * window_slope(squared, self.cutoff)) / distance
+        weight = self.coulomb * slope * sent.index_select(0, prepared[1])
         return zeros.index_add(0, prepared[0], weight.unsqueeze(1) * vector)

@@ -5,14 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from charon.model.electrostatics.window import window
 from charon.ops import allsum
-
-
-def window(squared: Tensor, k_max: float) -> Tensor:
-    """1 up to 0.9 k_max, 0 from k_max, with four continuous derivatives; `squared` k^2 in 1/A^2."""
-    low = (0.9 * k_max) ** 2
-    x = ((squared - low) / (k_max * k_max - low)).clamp(0.0, 1.0)
-    return 1.0 - x**5 * (126.0 - x * (420.0 - x * (540.0 - x * (315.0 - x * 70.0))))
 
 
 def phases(fractional: Tensor, low: int, high: int) -> Tensor:
