@@ -18,6 +18,11 @@ MODELS = {
     "blind": ModelConfig(cutoff=4.0, channels=8, layers=2, electronic="none"),
     "painn": ModelConfig(cutoff=4.0, channels=8, layers=2, core="painn"),
     "egnn": ModelConfig(cutoff=4.0, channels=8, layers=2, core="egnn"),
+    "local": ModelConfig(preset="local", cutoff=5.0, channels=8, l_max=1),
+    "nse": ModelConfig(preset="nse", cutoff=5.0, channels=8, l_max=1),
+    "qeq": ModelConfig(preset="qeq", cutoff=5.0, channels=8, l_max=1),
+    "hdnnp4g": ModelConfig(preset="hdnnp4g", cutoff=5.0, channels=8, l_max=1),
+    "spooky": ModelConfig(preset="spooky", cutoff=5.0, channels=8, l_max=1),
 }
 
 

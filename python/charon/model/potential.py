@@ -58,7 +58,7 @@ class Potential(nn.Module):
     @torch.jit.ignore
     def exchange_width(self) -> int:
         """Numbers per atom of the widest halo exchange."""
-        return self.core.exchange_width
+        return max(self.core.exchange_width, self.dispersion.exchange_width if self.has_dispersion else 0)
 
     def forward(
         self,
@@ -81,6 +81,7 @@ class Potential(nn.Module):
         target = torch.stack([total_charge, unpaired], dim=1)  # [n_systems, 2]
         prepared: list[Tensor] = []
         if self.has_electrostatics:
+            self.electrostatics.check_slabs(total_charge, pbc)
             prepared = self.electrostatics.prepare(types, edge_index, edge_vector, positions, cell, pbc, batch)
         external = -torch.mv(positions, self.external_field)
         lists = edge_lists(edge_index, n_local, types.size(0))
