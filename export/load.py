@@ -103,6 +103,6 @@ def _check_versions(path: str, metadata: dict[str, Any]) -> None:
         if not isinstance(found, int) or not oldest <= found <= newest:
             known = f"{key} {newest}" if oldest == newest else f"{key} {oldest} to {newest}"
             raise ModelFileError(
-                f"{path}: {key} {found}, written by charon {metadata.get('charon')}; this charon ({__version__}) reads "
-                f"{known}. Load it with the version that wrote it, or export the model again with this one."
+                f"{path}: {key} {found!r}, written by charon {metadata.get('charon')}; this charon ({__version__}) "
+                f"reads {known}. Load it with the version that wrote it, or export the model again with this one."
             )

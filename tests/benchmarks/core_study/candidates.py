@@ -1,27 +1,36 @@
 """The candidate cores behind one interface: energies of several models of one form at once.
 
-Every tensor carries the models first: [models, atoms, components, channels]. No product of irreps on any edge.
+Every tensor carries the models first: [models, atoms, components, channels]. No product of irreps on any edge, but in
+D2c.
 """
 
 import torch
 from form import STATES, Batch, Form
 from parameters import Layout, apply_linear
-from radial import products, radial_functions
+from radial import BASIS, products, radial_functions
 from torch import Tensor
 
 
 class Candidate:
     """Energy function of a form; `with_state` adds an embedding of charge and multiplicity to the scalars."""
 
-    def __init__(self, form: Form, n_types: int, mean_neighbors: float, with_state: bool, device: torch.device) -> None:
+    def __init__(
+        self,
+        form: Form,
+        n_types: int,
+        mean_neighbors: float,
+        with_state: bool,
+        cutoff: float,
+        device: torch.device,
+    ) -> None:
         self.form, self.n_types, self.with_state = form, n_types, with_state
         self.scale = 2.5 / mean_neighbors**0.5
-        self.tensor = form.core in ("D2", "D2s", "D2a", "lin")  # tensors among the summed directions
+        self.tensor = form.core in ("D2", "D2s", "D2a", "lin", "D2c")  # tensors among the summed directions
         self.carried = self.tensor and form.core != "D2a"  # and in the state
         self.rows = 9 if self.carried else 4
         kind = "bessel8" if form.radial in ("mlp", "free") else form.radial
-        self.functions = radial_functions(kind, form.knots).to(device)
-        self.products = products().to(device)
+        self.functions = radial_functions(kind, form.knots, cutoff).to(device)
+        self.products, self.basis = products().to(device), BASIS.to(device)
         self.layout = Layout()
         self._declare()
 
@@ -64,7 +73,8 @@ class Candidate:
             return 2 if layer == 0 else 3
         own = 3 if self.tensor else 2
         passed = 0 if layer == 0 or self.form.core == "D2s" else (2 if self.carried else 1)
-        return own + passed
+        multiplied = 3 if self.form.core == "D2c" and layer > 0 else 0
+        return own + passed + multiplied
 
     def _declare_filters(self, n: int) -> None:
         lay, width, functions = self.layout, self.filters(n) * self.form.channels, self.functions.shape[1]
@@ -123,7 +133,24 @@ class Candidate:
             if n > 0 and self.carried:
                 tensors = tensors + (w[..., self._passed(2), :] * got[..., own + 3 :, :]).sum(2)
             parts.append(tensors)
-        return torch.cat(parts, 2) * self.scale
+        message = torch.cat(parts, 2)
+        if n > 0 and self.form.core == "D2c":
+            message = message + self._edge_products(w[..., -3:, :], y[..., :3], got[..., own:, :])
+        return message * self.scale
+
+    def _edge_products(self, w: Tensor, y: Tensor, states: Tensor) -> Tensor:
+        """v.u, t.u and (v u)_0 of the neighbors' vectors v and tensors t with the directions u, summed over edges.
+
+        `w` [models, n, width, 3, channels], `y` [models, n, width, 3] sqrt(3) u, `states` [models, n, width, 8,
+        channels]. Returns [models, n, 9, channels].
+        """
+        v, t = states[..., :3, :], states[..., 3:, :]
+        u = torch.einsum("qab,mnwb->mnwqa", self.basis, y / 3.0**0.5)  # [models, n, width, 5, 3]
+        vu = (v * y.unsqueeze(4)).sum(3) / 3.0**0.5  # [models, n, width, channels]
+        tu = torch.einsum("mnwqa,mnwqc->mnwac", u, t) * (9.0 / 5.0) ** 0.5
+        outer = torch.einsum("mnwqa,mnwac->mnwqc", u, v) * 3.0**0.5
+        parts = [vu.unsqueeze(3) * w[..., :1, :], tu * w[..., 1:2, :], outer * w[..., 2:, :]]
+        return torch.cat(parts, 3).sum(2)
 
     def _passed(self, rank: int) -> slice:
         first = rank if self.form.core == "D2s" else (2 if self.tensor else 1) + rank

@@ -9,7 +9,7 @@ def cost(form: Form) -> tuple[int, int]:
     The first layer has no vectors and tensors of neighbors, and sends functions of the element (tabulated).
     """
     c, edge, atom = form.channels, 0, 0
-    tensor = form.core in ("D2", "D2s", "D2a", "lin")
+    tensor = form.core in ("D2", "D2s", "D2a", "lin", "D2c")
     carried = tensor and form.core != "D2a"
     for layer in range(form.layers):
         own = 3 if tensor else 2
@@ -20,6 +20,9 @@ def cost(form: Form) -> tuple[int, int]:
         received = 0 if layer == 0 else 3 + (5 if carried else 0)
         received += 1 if form.core == "painn" and layer > 0 else 0
         filters = own if form.core == "D2s" else own + passed
+        if form.core == "D2c" and layer > 0:  # v.u, t.u and (v u)_0, each with a filter of its own
+            filters += 3
+            received += (3 + 1) + (9 + 3) + (9 + 5)
         edge += c * (4 * filters + directional + received)
         if form.core == "painn":
             atom += c * c * ((1 + own + passed) * (layer > 0) + 3 * 2 + 2 + 3) + c * 12

@@ -1,7 +1,7 @@
 """Frames as padded arrays: extended XYZ -> one .npz (needs ASE and matscipy), and .npz -> tensors on a device.
 
-Sets are cut here once: `acac` holds 50 of its 500 training frames out, `water` 40 of data_0..2; every set called test
-stays apart.
+Sets are cut here once: `acac` holds 50 of its 500 training frames out (or `--hold-out`), `water` 40 of data_0..2; every
+set called test stays apart.
 """
 
 import argparse
@@ -12,8 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CUTOFF = 5.0  # A
-
 
 def _frames(path: Path) -> list:
     import ase.io
@@ -22,7 +20,7 @@ def _frames(path: Path) -> list:
         return list(ase.io.read(file, ":", format="extxyz"))
 
 
-def _splits(root: Path) -> dict[str, dict[str, list]]:
+def _splits(root: Path, hold_out: int) -> dict[str, dict[str, list]]:
     """Set -> split -> frames; a fixed random order decides what is held out."""
     order = np.random.default_rng(7)
 
@@ -30,7 +28,7 @@ def _splits(root: Path) -> dict[str, dict[str, list]]:
         chosen = order.permutation(len(frames))
         return [frames[i] for i in chosen[held_out:][:most]], [frames[i] for i in chosen[:held_out]]
 
-    acac_train, acac_val = cut(_frames(root / "acac/train_300K.xyz.xz"), 50)
+    acac_train, acac_val = cut(_frames(root / "acac/train_300K.xyz.xz"), hold_out)
     water_train, water_val = cut(sum((_frames(root / f"water/data_{i}.xyz.xz") for i in range(3)), []), 40, 200)
     return {
         "acac": {
@@ -48,14 +46,13 @@ def _splits(root: Path) -> dict[str, dict[str, list]]:
     }
 
 
-def _arrays(frames: list, elements: list[int]) -> dict[str, np.ndarray]:
+def _arrays(frames: list, elements: list[int], cutoff: float) -> dict[str, np.ndarray]:
     """Padded arrays of frames; `reverse` is the place of edge j -> i for edge i -> j, pads point at themselves."""
     from matscipy.neighbours import neighbour_list
 
     lists = []
     for atoms in frames:
-        i, j, image = neighbour_list("ijS", atoms, CUTOFF) if atoms.pbc.any() else (*_open_pairs(atoms.positions),)
-        lists.append((i, j, image))
+        lists.append(neighbour_list("ijS", atoms, cutoff) if atoms.pbc.any() else _open_pairs(atoms.positions, cutoff))
     n_atoms = max(len(a) for a in frames)
     width = max(int(np.bincount(i).max()) for i, _, _ in lists)
     shape = (len(frames), n_atoms)
@@ -86,18 +83,20 @@ def _arrays(frames: list, elements: list[int]) -> dict[str, np.ndarray]:
     return out
 
 
-def _open_pairs(position: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _open_pairs(position: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     distance = np.linalg.norm(position[:, None] - position[None], axis=2)
-    i, j = np.nonzero((distance < CUTOFF) & ~np.eye(len(position), dtype=bool))
+    i, j = np.nonzero((distance < cutoff) & ~np.eye(len(position), dtype=bool))
     return i, j, np.zeros((len(i), 3), np.int8)
 
 
-def convert(root: Path, target: Path) -> None:
-    """Writes all sets into one file, energies less per-element references fitted on the training frames."""
-    stored: dict[str, np.ndarray] = {}
-    for name, splits in _splits(root).items():
+def convert(root: Path, target: Path, hold_out: int, cutoff: float, only: str) -> None:
+    """Writes all sets (or one) into one file, energies less per-element references fitted on the training frames."""
+    stored: dict[str, np.ndarray] = {"cutoff": np.array(cutoff)}
+    for name, splits in _splits(root, hold_out).items():
+        if only not in ("", name):
+            continue
         elements = sorted({int(z) for a in splits["train"] for z in a.numbers})
-        arrays = {split: _arrays(frames, elements) for split, frames in splits.items()}
+        arrays = {split: _arrays(frames, elements, cutoff) for split, frames in splits.items()}
         counts = {s: np.stack([(a["types"] == 1 + e).sum(1) for e in range(len(elements))], 1).astype(float)
                   for s, a in arrays.items()}  # fmt: skip
         reference = np.linalg.lstsq(counts["train"], arrays["train"]["energy"], rcond=None)[0]
@@ -116,6 +115,7 @@ class FrameSet:
         def load(key: str, dtype: torch.dtype) -> Tensor:
             return torch.from_numpy(file[f"{name}/{split}/{key}"]).to(device=device, dtype=dtype)
 
+        self.cutoff = float(file["cutoff"])  # A
         self.types = load("types", torch.int64)  # [frames, atoms], 0 pads
         self.energy, self.force = load("energy", torch.float32), load("force", torch.float32)
         self.neighbor, self.reverse = load("neighbor", torch.int64), load("reverse", torch.int64)
@@ -127,7 +127,7 @@ class FrameSet:
         near = position.gather(1, self.neighbor.reshape(self.frames, -1, 1).expand(-1, -1, 3))
         vector = near.reshape(self.frames, self.atoms, self.width, 3) - position.unsqueeze(2)
         vector += torch.einsum("fnka,fab->fnkb", load("image", torch.float32), load("cell", torch.float32))
-        pad = torch.tensor([1.1 * CUTOFF, 0.0, 0.0], device=device)
+        pad = torch.tensor([1.1 * self.cutoff, 0.0, 0.0], device=device)
         self.vector = torch.where(real.unsqueeze(3), vector, pad)  # [frames, atoms, width, 3]
         self.mean_neighbors = float(real.sum() / self.count.sum())
         self.force_rms = float((self.force.pow(2).sum() / (3.0 * self.count.sum())).sqrt())
@@ -144,5 +144,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Converts the sets (xyz.xz) into one .npz.")
     parser.add_argument("source", type=Path, help="folder with acac/, dipeptides/, water/, xtb/")
     parser.add_argument("target", type=Path, help="file to write")
+    parser.add_argument("--hold-out", type=int, default=50, help="frames of acac's training set for validation")
+    parser.add_argument("--cutoff", type=float, default=5.0, help="A")
+    parser.add_argument("--only", default="", help="the set with this name")
     arguments = parser.parse_args()
-    convert(arguments.source, arguments.target)
+    convert(arguments.source, arguments.target, arguments.hold_out, arguments.cutoff, arguments.only)

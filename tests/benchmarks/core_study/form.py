@@ -9,7 +9,11 @@ STATES = 12  # charge -1..1 times multiplicity 1..3
 
 @dataclass(frozen=True)
 class Form:
-    """What is built. `core`: painn, D1, D2, D2s (shared filters), D2a (no tensor state), lin (no MLP on invariants)."""
+    """What is built.
+
+    `core`: painn, D1, D2, D2s (shared filters), D2a (no tensor state), lin (no MLP on invariants), D2c (products of the
+    neighbor's vectors and tensors with the direction on each edge).
+    """
 
     core: str = "D2"
     channels: int = 64

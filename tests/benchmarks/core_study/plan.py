@@ -7,8 +7,33 @@ SEEDS = (Member(0), Member(1), Member(0, decay=0.1))
 CORES = ("painn", "D1", "D2", "D2s", "D2a", "lin")
 
 
+def long_jobs() -> list[Job]:
+    """32 channels, 10,000 steps: for data with 150 frames held out."""
+    one = (Member(0),)
+    forms = {
+        "D2": Form("D2", 32),
+        "D2c": Form("D2c", 32),
+        "lin": Form("lin", 32),
+        "D2 3 layers": Form("D2", 32, layers=3),
+        "D2 bessel5 3 layers": Form("D2", 32, layers=3, radial="bessel5"),
+        "D2c bessel5": Form("D2c", 32, radial="bessel5"),
+    }
+    forms |= {f"D2 {kind}": Form("D2", 32, radial=kind) for kind in ("bessel5", "bessel4", "warp6", "warp4", "mlp")}
+    recipe = {f"D2 lr {lr:g}": Member(0, lr=lr) for lr in (2e-3, 1e-2, 2e-2)}
+    recipe |= {f"D2 decay {decay:g}": Member(0, decay=decay) for decay in (0.05, 0.1)}
+    jobs = [Job(f"long {name}", "acac", form, one, steps=10000) for name, form in forms.items()]
+    jobs += [Job(f"long {name}", "acac", forms["D2"], (member,), steps=10000) for name, member in recipe.items()]
+    slow = Job("long D2 bessel5 lr 0.002", "acac", forms["D2 bessel5"], (Member(0, lr=2e-3),), steps=10000)
+    return [*jobs, slow, Job("long D2 batch 2", "acac", forms["D2"], one, batch=2, steps=10000)]
+
+
 def plan(group: str) -> list[Job]:
-    """Jobs of a group: `acac` (cores and ablations), `acac32`, `acac64`, `dipeptides`, `rest` (water, carbenes)."""
+    """Jobs of a group.
+
+    `acac` (cores and ablations), `acac32`, `acac64`, `long`, `dipeptides`, `rest` (water, carbenes).
+    """
+    if group == "long":
+        return long_jobs()
     if group == "acac":
         jobs = [Job(f"acac {core}", "acac", Form(core), SEEDS) for core in CORES]
         changes = {

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-from data import CUTOFF
 from torch import Tensor
 
 FIRST = 0.4  # A, first knot; no edge of the sets is shorter than the second
@@ -33,21 +32,21 @@ class Geometry:
     unit: Tensor  # [edges, 3]
 
 
-def grid(knots: int) -> tuple[Tensor, float]:
+def grid(knots: int, cutoff: float) -> tuple[Tensor, float]:
     """Knots [knots] and their spacing; the last is two spacings before the cutoff, so all ends there with C2."""
-    spacing = (CUTOFF - FIRST) / (knots + 1)
+    spacing = (cutoff - FIRST) / (knots + 1)
     return FIRST + spacing * torch.arange(knots, dtype=torch.float32), spacing
 
 
 @cache
-def _constants(knots: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    return grid(knots)[0].to(device), BASIS.to(device), torch.eye(3, device=device)
+def _constants(knots: int, cutoff: float, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    return grid(knots, cutoff)[0].to(device), BASIS.to(device), torch.eye(3, device=device)
 
 
-def geometry(vector: Tensor, knots: int) -> Geometry:
+def geometry(vector: Tensor, knots: int, cutoff: float) -> Geometry:
     """`vector` [edges, 3]."""
-    spacing = grid(knots)[1]
-    places, basis, eye = _constants(knots, vector.device)
+    spacing = grid(knots, cutoff)[1]
+    places, basis, eye = _constants(knots, cutoff, vector.device)
     length = vector.norm(dim=1, keepdim=True)  # [edges, 1]
     x = (length - places) / spacing
     outer, inner = (2.0 - x.abs()).clamp(min=0.0), (1.0 - x.abs()).clamp(min=0.0)
@@ -63,17 +62,17 @@ def geometry(vector: Tensor, knots: int) -> Geometry:
     return Geometry(spline, slope, direction, turn, unit)
 
 
-def radial_functions(kind: str, knots: int) -> Tensor:
+def radial_functions(kind: str, knots: int, cutoff: float) -> Tensor:
     """Values [knots, functions] of the fixed functions of a kind: `besselN`, `warpN` (dense near bonds)."""
-    r, _ = grid(knots)
-    x = r / CUTOFF
+    r, _ = grid(knots, cutoff)
+    x = r / cutoff
     envelope = 1.0 - x**5 * (21.0 + x * (-35.0 + 15.0 * x))
     if kind.startswith("warp"):
-        x = torch.log1p(r / 1.0) / math.log1p(CUTOFF / 1.0)
+        x = torch.log1p(r / 1.0) / math.log1p(cutoff / 1.0)
         order = torch.arange(1, int(kind[4:]) + 1) * math.pi
         return torch.sin(x.unsqueeze(1) * order) * envelope.unsqueeze(1)
     order = torch.arange(1, int(kind.removeprefix("bessel")) + 1) * math.pi
-    return math.sqrt(2.0 / CUTOFF) * torch.sin(x.unsqueeze(1) * order) * (envelope / r).unsqueeze(1)
+    return math.sqrt(2.0 / cutoff) * torch.sin(x.unsqueeze(1) * order) * (envelope / r).unsqueeze(1)
 
 
 def products() -> Tensor:

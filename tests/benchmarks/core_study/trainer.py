@@ -61,7 +61,7 @@ class Trainer:
         self.device = device
         n_types = int(train.types.max()) + 1
         with_state = bool((train.state != train.state[0]).any())
-        self.candidate = Candidate(job.form, n_types, train.mean_neighbors, with_state, device)
+        self.candidate = Candidate(job.form, n_types, train.mean_neighbors, with_state, train.cutoff, device)
         self.unit = train.force_rms
         self.flat = self.candidate.layout.start([m.seed for m in job.members]).to(device)
 
@@ -96,7 +96,7 @@ class Trainer:
         types = part.types.index_select(0, index).reshape(-1)
         batch = Batch(types, neighbor.reshape(-1, part.width), part.state.index_select(0, index), b)
         vector = part.vector.index_select(0, index).reshape(-1, 3)
-        return batch, geometry(vector, self.job.form.knots), reverse.reshape(-1)
+        return batch, geometry(vector, self.job.form.knots, part.cutoff), reverse.reshape(-1)
 
     def predict(self, flat: Tensor, part: FrameSet, index: Tensor, training: bool) -> tuple[Tensor, Tensor]:
         """Energies [models, frames] and forces [models, atoms, 3] in units of the training forces' mean."""
