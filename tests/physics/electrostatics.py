@@ -63,6 +63,17 @@ def moved(atoms: Atoms, change: np.ndarray) -> Atoms:
     return changed
 
 
+def problem(
+    systems: Atoms | list[Atoms], dtype: torch.dtype, cutoff: float, elements: list[int] | None, options: dict
+) -> tuple[Coulomb, Batch, torch.Tensor]:
+    """Systems side by side with the charges `arrays["q"]`, and the electrostatics of their elements."""
+    systems = [systems] if isinstance(systems, Atoms) else systems
+    elements = elements or sorted({int(z) for atoms in systems for z in atoms.numbers})
+    graphs = [make_graph(Structure.from_atoms(atoms, source="test"), elements, cutoff) for atoms in systems]
+    charges = torch.tensor(np.concatenate([atoms.arrays["q"] for atoms in systems]), dtype=dtype)
+    return Coulomb(elements, cutoff, ElectrostaticsConfig(**options)).to(dtype), collate(graphs, dtype), charges
+
+
 def evaluate(
     systems: Atoms | list[Atoms],
     dtype: torch.dtype = torch.float64,
@@ -70,14 +81,20 @@ def evaluate(
     elements: list[int] | None = None,
     **options: object,
 ) -> Found:
-    """The electrostatics of systems side by side, of their charges `arrays["q"]`."""
-    systems = [systems] if isinstance(systems, Atoms) else systems
-    elements = elements or sorted({int(z) for atoms in systems for z in atoms.numbers})
-    graphs = [make_graph(Structure.from_atoms(atoms, source="test"), elements, cutoff) for atoms in systems]
-    batch = collate(graphs, dtype)
-    charges = torch.tensor(np.concatenate([atoms.arrays["q"] for atoms in systems]), dtype=dtype)
-    coulomb = Coulomb(elements, cutoff, ElectrostaticsConfig(**options)).to(dtype)
-    return evaluated(coulomb, batch, charges)
+    """The electrostatics of systems side by side."""
+    return evaluated(*problem(systems, dtype, cutoff, elements, options))
+
+
+def potential(atoms: Atoms, **options: object) -> np.ndarray:
+    """Potential at the atoms of one system [n_atoms], without derivatives."""
+    coulomb, batch, charges = problem(atoms, torch.float64, CUTOFF, None, options)
+    with torch.no_grad():
+        return coulomb.potential(charges, coulomb.prepare(*batch.inputs()[:6], batch.batch)).numpy()
+
+
+def energy(atoms: Atoms, **options: object) -> float:
+    """Energy of one system, without derivatives."""
+    return float(0.5 * atoms.arrays["q"] @ potential(atoms, **options))
 
 
 def evaluated(coulomb: Coulomb, batch: Batch, charges: torch.Tensor) -> Found:

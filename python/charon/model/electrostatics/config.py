@@ -20,7 +20,7 @@ class ElectrostaticsConfig(BaseModel):
 
     method: Literal["auto", "ewald", "mesh"] = Field("auto", description="sum over periodic images")
     mesh_above: int = Field(3000, ge=0, description="atoms of a system above which `auto` takes the mesh")
-    mesh_order: int = Field(6, ge=4, le=8, description="order of the B-splines of the mesh")
+    mesh_order: Literal[4, 6, 8] = Field(6, description="order of the B-splines of the mesh")
     mesh_spacing: float | None = Field(
         None, gt=0.05, le=3.0, description="largest grid spacing, A; by default a fraction of the smearing"
     )

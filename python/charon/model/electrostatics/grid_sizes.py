@@ -40,12 +40,12 @@ def blended_sizes(intervals: Tensor, least: int) -> tuple[list[list[int]], list[
 
     The three vectors of a cubic cell do not change their sizes at once, or up to eight grids would share the work.
     """
-    shifted = intervals * torch.tensor([1.0, 1.02, 1.04], dtype=intervals.dtype, device=intervals.device)
+    shifted = intervals * torch.tensor([1.0, 1.013, 1.026], dtype=intervals.dtype, device=intervals.device)
     shifted = torch.maximum(shifted, torch.full_like(shifted, float(least)))
     good = good_sizes(16 + 2 * int(shifted.detach().max()))
-    x_sizes, x_shares = axis_sizes(shifted[0], good, 0.02)
-    y_sizes, y_shares = axis_sizes(shifted[1], good, 0.02)
-    z_sizes, z_shares = axis_sizes(shifted[2], good, 0.02)
+    x_sizes, x_shares = axis_sizes(shifted[0], good, 0.01)
+    y_sizes, y_shares = axis_sizes(shifted[1], good, 0.01)
+    z_sizes, z_shares = axis_sizes(shifted[2], good, 0.01)
     sizes: list[list[int]] = []
     shares: list[Tensor] = []
     for x, x_share in zip(x_sizes, x_shares):

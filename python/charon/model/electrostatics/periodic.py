@@ -13,7 +13,7 @@ from charon.model.electrostatics.widths import channels_of, self_potential
 from charon.ops import allsum
 from charon.units import COULOMB
 
-SPACING = 0.6
+SPACING = 0.5
 """Default spacing of the mesh, in pair widths of the smooth charges."""
 
 
