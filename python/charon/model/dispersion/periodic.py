@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from charon.model.dispersion.transform import RestTransform
 from charon.model.dispersion.vacuum import enclosing_cell, seen_of_images
 from charon.model.electrostatics.mesh import Mesh
-from charon.model.electrostatics.reciprocal import Reciprocal, window
+from charon.model.electrostatics.reciprocal import Reciprocal
+from charon.model.electrostatics.window import window
 from charon.ops import allsum
 
 MESH_ORDER, MESH_SPACING = 8, 3.6

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from charon.model.dispersion.kernel import inner
-from charon.model.electrostatics.reciprocal import window
+from charon.model.electrostatics.window import window
 
 NODES = 40
 REACH = 30.0
@@ -43,6 +43,8 @@ class RestTransform(nn.Module):
     def __init__(self, cutoff: float) -> None:
         super().__init__()
         self.cutoff, self.k_max = cutoff, REACH / cutoff
+        self.sixth_limit = 2.0 * math.pi**2 / 3.0
+        self.eighth_limit = 0.5 * math.pi**2 / math.sin(3.0 * math.pi / 8.0)
         nodes, node_weights = np.polynomial.legendre.leggauss(NODES)
         self.register_buffer("nodes", torch.from_numpy(0.5 * (nodes + 1.0)))  # on [0, 1]
         self.register_buffer("node_weights", torch.from_numpy(0.5 * node_weights))
@@ -53,9 +55,8 @@ class RestTransform(nn.Module):
         k = torch.where(square < 1e-12, torch.ones_like(square), square).sqrt()  # [n_k]
         radius = table[:, 2]
         x = k.unsqueeze(1) * radius  # [n_k, n_pairs]
-        limits = math.pi**2 * torch.tensor([2.0 / 3.0, 0.5 / math.sin(3.0 * math.pi / 8.0)], dtype=x.dtype).to(x.device)
-        sixth = torch.where(at_zero, limits[0], sixth_power(x)) / radius**3
-        eighth = torch.where(at_zero, limits[1], eighth_power(x)) / radius**5
+        sixth = torch.where(at_zero, torch.full_like(x, self.sixth_limit), sixth_power(x)) / radius**3
+        eighth = torch.where(at_zero, torch.full_like(x, self.eighth_limit), eighth_power(x)) / radius**5
         r = self.cutoff * self.nodes  # [n_nodes]
         shell = 4.0 * math.pi * self.cutoff * self.node_weights * r * r
         part = inner(r.square().unsqueeze(1), table.unsqueeze(0), self.cutoff)  # [n_nodes, n_pairs]
