@@ -54,9 +54,7 @@ def energy(kind: str, functional: str, atoms: Atoms, charges: np.ndarray, cutoff
 
 
 @pytest.mark.parametrize("name", MOLECULES)
-@pytest.mark.parametrize(
-    ("kind", "functional"), [("d3", "pbe"), ("d3", "b3lyp"), ("d4", "pbe"), ("d4", "wb97x")]
-)
+@pytest.mark.parametrize(("kind", "functional"), [("d3", "pbe"), ("d3", "b3lyp"), ("d4", "pbe"), ("d4", "wb97x")])
 def test_molecules(name, kind, functional):
     for charge in (0, 1, -1) if kind == "d4" else (0,):
         expected, charges = reference(kind, functional, molecule(name), charge)

@@ -178,5 +178,7 @@ def test_single_precision(boundary):
 
 
 def test_one_periodic_direction_is_refused():
-    with pytest.raises(ValueError, match="found a system that is periodic in one direction; expected none, two or three"):
+    with pytest.raises(
+        ValueError, match="found a system that is periodic in one direction; expected none, two or three"
+    ):
         evaluate(ions(pbc=(False, True, False)))

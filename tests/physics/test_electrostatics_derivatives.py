@@ -43,7 +43,9 @@ def test_forces(case):
     direction = np.random.default_rng(1).normal(size=(len(atoms), 3))
     found = evaluate(atoms, **options)
     expected = slope(lambda h: evaluate(moved(atoms, h * direction), **options).energy[0])
-    assert -(found.forces * direction).sum() == pytest.approx(expected, abs=1e-7 * np.abs(found.forces * direction).sum())
+    assert -(found.forces * direction).sum() == pytest.approx(
+        expected, abs=1e-7 * np.abs(found.forces * direction).sum()
+    )
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -110,16 +112,16 @@ def test_second_derivatives(name):
         prepared = coulomb.prepare(batch.types, batch.edge_index, edges, positions, cell, batch.pbc, batch.batch)
         field = coulomb.field(charges, prepared)
         energy = (charges * coulomb.potential(charges, prepared)).sum() + field.square().sum()
-        wanted = torch.autograd.grad(energy, [edges, positions, cell], create_graph=create_graph, materialize_grads=True)
+        wanted = torch.autograd.grad(
+            energy, [edges, positions, cell], create_graph=create_graph, materialize_grads=True
+        )
         return sum((g * g.detach().cos().roll(1, 0)).sum() * 0 + g.sin().sum() for g in wanted)
 
     random = torch.Generator().manual_seed(0)
     charges, shift = start.clone().requires_grad_(), torch.zeros_like(batch.positions).requires_grad_()
     gradient = torch.autograd.grad(loss(charges, shift, True), [charges, shift])
     along = [torch.randn(t.shape, generator=random, dtype=torch.float64) for t in gradient]
-    expected = slope(
-        lambda h: float(loss(start + 0.1 * h * along[0], 0.1 * h * along[1], False).detach()) * 10
-    )
+    expected = slope(lambda h: float(loss(start + 0.1 * h * along[0], 0.1 * h * along[1], False).detach()) * 10)
     assert sum(float((g * a).sum()) for g, a in zip(gradient, along, strict=True)) == pytest.approx(expected, rel=1e-6)
 
 
