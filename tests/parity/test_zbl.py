@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from charon.model.repulsion import Repulsion
+from charon.units import COULOMB
 
 DISTANCES = (0.2, 0.5, 1.0, 1.7)
 INPUT = """
@@ -49,9 +50,10 @@ def dimer_energy(repulsion: Repulsion, length: torch.Tensor) -> torch.Tensor:
     return repulsion(torch.tensor([0, 1]), edge_vector, torch.tensor([[0, 1], [1, 0]]), 2).sum()
 
 
+@pytest.mark.parametrize("trainable", [False, True])
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_screened_repulsion_equals_lammps(distance, tmp_path):
-    repulsion = Repulsion([11, 17])
+def test_screened_repulsion_equals_lammps(distance, trainable, tmp_path):
+    repulsion = Repulsion([11, 17], trainable)
     repulsion.radius.fill_(1e6)
     length = torch.tensor(distance, dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(dimer_energy(repulsion, length), length)
@@ -68,3 +70,21 @@ def test_repulsion_ends_smoothly_at_the_covalent_radii():
     assert abs(float(slope)) < 1e-3
     beyond = torch.tensor(reach + 1e-3, dtype=torch.float64)
     assert float(dimer_energy(repulsion, beyond)) == 0.0
+
+
+def test_trainable_screening_starts_as_zbl_and_learns():
+    length = torch.tensor(0.3, dtype=torch.float64)
+    fixed, repulsion = Repulsion([11, 17]), Repulsion([11, 17], trainable=True)
+    energy = dimer_energy(repulsion, length)
+    torch.testing.assert_close(energy.detach(), dimer_energy(fixed, length), rtol=1e-12, atol=0)
+    (gradient,) = torch.autograd.grad(energy, [repulsion.free])
+    assert (gradient.abs() > 1e-6).all()
+    assert not list(fixed.parameters())
+
+
+def test_the_coulomb_singularity_stays_whatever_is_learned():
+    repulsion = Repulsion([11, 17], trainable=True)
+    with torch.no_grad():
+        repulsion.free += torch.linspace(-2, 3, 10, dtype=torch.float64)
+    length = torch.tensor(1e-6, dtype=torch.float64)
+    assert float(dimer_energy(repulsion, length).detach() * length) == pytest.approx(11 * 17 * COULOMB, rel=1e-4)

@@ -38,6 +38,11 @@ def random_potential(kind: str | ModelConfig) -> Potential:
         torch.set_default_dtype(before)
 
 
+def has_long_range(potential: Potential) -> bool:
+    """Whether atoms out of the reach of messages still attract or repel each other."""
+    return potential.config.electrostatics is not None or potential.config.dispersion is not None
+
+
 @pytest.fixture(params=list(MODELS))
 def potential(request: pytest.FixtureRequest) -> Potential:
     """Each kind of potential in turn."""

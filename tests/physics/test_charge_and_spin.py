@@ -7,9 +7,14 @@ import torch
 from charon.model import Potential
 from charon.structure import Structure
 
-from .conftest import changed, random_potential, together
+from .conftest import changed, has_long_range, random_potential, together
 
 STATES = {"neutral": (0, 1), "cation": (1, 2), "anion": (-1, 2), "triplet": (0, 3), "dication": (2, 1)}
+
+
+def knows_spin(potential: Potential) -> bool:
+    """4G-HDNNP has a total charge only."""
+    return potential.config.electronic != "hdnnp4g"
 
 
 @pytest.mark.parametrize("state", list(STATES))
@@ -18,7 +23,8 @@ def test_charges_and_spins_sum_exactly(electronic, predict, structures, state):
     molecule = changed(structures["CH2 singlet"], total_charge=charge, spin_multiplicity=spin)
     prediction = predict(electronic, molecule)
     assert float(prediction.charges.sum()) == pytest.approx(charge, abs=1e-12)
-    assert float(prediction.spins.sum()) == pytest.approx(spin - 1, abs=1e-12)
+    if knows_spin(electronic):
+        assert float(prediction.spins.sum()) == pytest.approx(spin - 1, abs=1e-12)
 
 
 def test_single_precision_sums_to_its_own_accuracy(electronic, structures):
@@ -30,7 +36,8 @@ def test_single_precision_sums_to_its_own_accuracy(electronic, structures):
     batch = collate([make_graph(chain, single.elements, single.cutoff)], torch.float32)
     prediction = evaluate(single, batch)
     assert float(prediction.charges.sum()) == pytest.approx(1.0, abs=5e-6)
-    assert float(prediction.spins.sum()) == pytest.approx(1.0, abs=5e-6)
+    if knows_spin(single):
+        assert float(prediction.spins.sum()) == pytest.approx(1.0, abs=5e-6)
     assert prediction.energy.dtype == torch.float64
     assert single.reference_energies.dtype == torch.float64
 
@@ -40,8 +47,10 @@ def test_the_state_changes_energy_and_forces(electronic, predict, structures):
     energies = [
         float(predict(electronic, changed(molecule, total_charge=q, spin_multiplicity=m)).energy[0])
         for q, m in STATES.values()
+        if m == 1 or knows_spin(electronic)
     ]
-    assert np.abs(np.subtract.outer(energies, energies))[~np.eye(5, dtype=bool)].min() > 1e-4
+    others = ~np.eye(len(energies), dtype=bool)
+    assert np.abs(np.subtract.outer(energies, energies))[others].min() > 1e-4
 
 
 def test_a_blind_model_cannot_tell_states_apart(predict, structures):
@@ -101,10 +110,11 @@ def test_isolated_atoms_and_empty_systems(potential, predict, structures):
         spin_multiplicity=1,
     )
     far = together(changed(atom, total_charge=0, spin_multiplicity=2), atom, 40.0)
-    for structure in (atom, far):
+    largest = 1e-2 if has_long_range(potential) else 0.0
+    for structure, expected in ((atom, 1e-12), (far, largest)):
         prediction = predict(potential, structure)
         assert torch.isfinite(prediction.energy).all()
-        assert float(prediction.forces.abs().max()) == 0.0
+        assert float(prediction.forces.abs().max()) <= expected
         if potential.config.electronic != "none":
             assert float(prediction.charges.sum()) == pytest.approx(structure.total_charge, abs=1e-12)
 

@@ -103,12 +103,12 @@ def deformed(atoms: Atoms, strain: np.ndarray, amount: float) -> Atoms:
     return copy
 
 
-@pytest.mark.parametrize("system", list(SYSTEMS))
-@pytest.mark.parametrize("settings", [{"kind": "d3"}, {"kind": "d4"}, {"kind": "d4", "method": "mesh"}], ids=str)
-def test_forces_are_minus_the_gradient(settings, system):
-    if settings.get("method") == "mesh" and system in ("ethanol", "wire"):
-        pytest.skip("no mesh, or a large one")
-    model, atoms = dispersion(**settings), SYSTEMS[system]()
+FORCES = [*itertools.product(SYSTEMS, ["d3", "d4"], ["ewald"]), ("salt", "d4", "mesh"), ("slab", "d4", "mesh")]
+
+
+@pytest.mark.parametrize(("system", "kind", "method"), FORCES)
+def test_forces_are_minus_the_gradient(system, kind, method):
+    model, atoms = dispersion(kind, method=method), SYSTEMS[system]()
     direction = np.random.default_rng(1).normal(size=(len(atoms), 3))
     found = (gradients(model, atoms)[0] * direction).sum()
     expected = slope(lambda h: energy(model, moved(atoms, direction, h)))

@@ -3,6 +3,7 @@
 import pytest
 
 from charon.errors import ConfigError
+from charon.model import ModelConfig
 from charon.train.config_file import load_config, save_config
 
 MINIMAL = "data:\n  train: train.xyz\n"
@@ -135,3 +136,8 @@ def test_saved_configuration_reads_back(tmp_path):
     config = load_config(written(tmp_path, MINIMAL), ["data.validation=0.2", "loss.kind=huber"])
     save_config(config, tmp_path / "saved.yaml")
     assert load_config(tmp_path / "saved.yaml") == config
+
+
+@pytest.mark.parametrize(("stored", "expected"), [(True, "zbl"), (False, "none"), ("trainable", "trainable")])
+def test_older_configurations_switch_repulsion_on_and_off(stored, expected):
+    assert ModelConfig(repulsion=stored).repulsion == expected

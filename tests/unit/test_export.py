@@ -14,12 +14,14 @@ from charon.errors import ModelFileError
 from charon.export import export_model, load_model
 from charon.export.samples import verification_samples
 from charon.model import ModelConfig, Statistics, build_potential, evaluate
+from charon.structure import Structure
 
 CONFIGS = {
     "tensors": ModelConfig(cutoff=4.0, channels=8),
     "vectors": ModelConfig(cutoff=4.0, channels=8, l_max=1, layers=3),
     "free charges": ModelConfig(cutoff=4.0, channels=8, charge_form="free"),
-    "blind": ModelConfig(cutoff=4.0, channels=8, electronic="none", repulsion=False),
+    "blind": ModelConfig(cutoff=4.0, channels=8, electronic="none", repulsion="none"),
+    "trained repulsion": ModelConfig(cutoff=4.0, channels=8, electronic="none", repulsion="trainable"),
 }
 INFO = {"charge_range": (-1, 1), "spin_range": (1, 3), "data_fingerprint": "abc"}
 
@@ -41,6 +43,21 @@ def test_the_file_gives_the_numbers_of_the_model(name, dtype, tmp_path):
         for output in ("energy", "energies", "forces", "stress", "charges", "spins", "dipole"):
             difference = getattr(found, output) - getattr(expected, output)
             assert float(difference.abs().max()) <= allowed, (structure.system, output)
+
+
+def test_a_trained_repulsion_survives_export(tmp_path):
+    potential = random_potential("trained repulsion", torch.float64)
+    before = export_model(potential, tmp_path / "before.pt", info=INFO)
+    with torch.no_grad():
+        potential.repulsion.free += 0.3
+    after = export_model(potential, tmp_path / "after.pt", info=INFO)
+    pair = Structure(
+        np.array([11, 17]), np.array([[0.0, 0, 0], [0, 0, 0.9]]), np.zeros((3, 3)), np.zeros(3, bool), 0, 1
+    )
+    batch = collate([make_graph(pair, [11, 17], 4.0)], torch.float64)
+    expected = float(evaluate(potential, batch).energy)
+    assert float(after.evaluate(batch).energy) == pytest.approx(expected, abs=1e-9)
+    assert abs(float(before.evaluate(batch).energy) - expected) > 1.0
 
 
 def test_a_batch_of_several_systems_is_evaluated_at_once(tmp_path):

@@ -38,7 +38,7 @@ class Mobility(nn.Module):
         super().__init__()
         self.spacing = cutoff / knots
         self.readiness = nn.Linear(channels, width)
-        self.amplitude = nn.Parameter(torch.zeros(width))
+        self.amplitude = nn.Parameter(torch.full((width,), -4.0))  # before softplus: bonds begin as insulators
         self.decay = nn.Parameter(torch.linspace(0.0, 2.0, width))  # before softplus, 1/A
         distance = torch.arange(-1, knots + 2, dtype=torch.float64) * self.spacing  # [knots + 3]
         envelope = cutoff_envelope(distance.abs() / cutoff)

@@ -36,11 +36,9 @@ def taylor(damping: Tensor, binomial: list[float], order: int) -> Tensor:
 
 
 def attraction(square: Tensor, rows: Tensor) -> Tensor:
-    """The whole kernel, A^-6, at squared distances (A^2); `rows` are those of `KernelTable`, of shape [..., >= 3]."""
+    """The whole kernel, A^-6, at squared distances (A^2); `rows` are those of `KernelTable`, of shape [..., >= 4]."""
     s3 = square * square * square
-    damping = rows[..., 2] * rows[..., 2]
-    damping3 = damping * damping * damping
-    return rows[..., 0] / (s3 + damping3) + rows[..., 1] / (s3 * square + damping3 * damping)
+    return rows[..., 0] / (s3 + rows[..., 2]) + rows[..., 1] / (s3 * square + rows[..., 3])
 
 
 def inner(square: Tensor, rows: Tensor, cutoff: float) -> Tensor:
@@ -48,13 +46,13 @@ def inner(square: Tensor, rows: Tensor, cutoff: float) -> Tensor:
     y = square / (cutoff * cutoff) - 1.0
     last = rows.size(-1) - 1
     rest = rows[..., last]
-    for m in range(last - 1, 2, -1):
+    for m in range(last - 1, 3, -1):
         rest = rest * y + rows[..., m]
     return attraction(square, rows) - rest
 
 
 class KernelTable(nn.Module):
-    """What each pair of elements has: s6, s8 Q (A^2), R (A), and the coefficients c_m (A^-6).
+    """What each pair of elements has: s6, s8 Q (A^2), R^6, R^8, and the coefficients c_m (A^-6).
 
     Pairs are numbered: `pair[a, b] = pair[b, a]`. s8, a1 and a2 are parameters, kept positive, if `trainable`.
     """
@@ -85,12 +83,12 @@ class KernelTable(nn.Module):
         return torch.nn.functional.softplus(self.free) if self.trainable else self.free
 
     def forward(self) -> Tensor:
-        """[n_pairs, 4 + order]."""
+        """[n_pairs, 5 + order]."""
         damping = self.damping()
         radius = damping[1] * self.ratio.sqrt() + damping[2]  # [n_pairs]
         strength = damping[0] * self.ratio
         scaled = radius.square() / (self.cutoff * self.cutoff)
         sixth = self.s6 * taylor(scaled**3, [1.0, 3.0, 3.0, 1.0], self.order) / self.cutoff**6
         eighth = strength.unsqueeze(1) * taylor(scaled**4, [1.0, 4.0, 6.0, 4.0, 1.0], self.order) / self.cutoff**8
-        own = torch.stack([torch.full_like(radius, self.s6), strength, radius], dim=1)
+        own = torch.stack([torch.full_like(radius, self.s6), strength, radius**6, radius**8], dim=1)
         return torch.cat([own, sixth + eighth], dim=1)

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from charon.model.dispersion.kernel import attraction
 from charon.model.electrostatics.gathered import gather_open, gathered_rows
 
 
@@ -45,7 +44,9 @@ class OpenSystems(nn.Module):
         own = (slot - system * present.size(1)).unsqueeze(1)  # [n_open, 1]
         counts = present.index_select(0, system).scatter(1, own, False).to(c6.dtype)
         row = pair[here.unsqueeze(1), there.index_select(0, system)]  # [n_open, n_max]
-        energy = -0.5 * (c6 * counts * attraction(square, table[:, :3][row])).sum(1)
+        s3 = square * square * square
+        kernel = table[0, 0] / (s3 + table[:, 2][row]) + table[:, 1][row] / (s3 * square + table[:, 3][row])
+        energy = -0.5 * (c6 * counts * kernel).sum(1)
         return torch.zeros_like(positions[:, 0]).index_add(0, rows, energy)
 
     def coefficients(self, weights: Tensor, slot: Tensor, present: Tensor, system: Tensor) -> Tensor:

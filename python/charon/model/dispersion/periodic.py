@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from charon.model.dispersion.transform import RestTransform
 from charon.model.dispersion.vacuum import enclosing_cell, seen_of_images
 from charon.model.electrostatics.mesh import Mesh
-from charon.model.electrostatics.reciprocal import Reciprocal, window
+from charon.model.electrostatics.reciprocal import Reciprocal
+from charon.model.electrostatics.window import window
 from charon.ops import allsum
 
 MESH_ORDER, MESH_SPACING = 8, 3.6
@@ -52,10 +53,13 @@ class PeriodicSystem(nn.Module):
         A, `pbc` [3].
         """
         counts = allsum(torch.bincount(types, minlength=pair.size(0)).to(torch.float64))  # [n_elements]
-        channels = torch.nonzero(counts.index_select(0, self.element) > 0).squeeze(1)
-        element = self.element.index_select(0, channels)
+        present = torch.nonzero(counts).squeeze(1)
+        place = torch.cumsum((counts > 0.0).to(torch.int64), 0) - 1  # [n_elements], among those that are present
+        channels = torch.nonzero(counts.index_select(0, self.element)).squeeze(1)
+        element = place.index_select(0, self.element.index_select(0, channels))
         c6 = self.c6.index_select(0, channels).index_select(1, channels)
-        weights = weights.index_select(1, channels)
+        table, pair = pairs_of(present, table, pair)
+        weights, types = weights.index_select(1, channels), place.index_select(0, types)
         cell = enclosing_cell(positions, cell, pbc)
         use_mesh = self.mesh_above >= 0 and int(counts.sum()) > self.mesh_above
         seen = self.seen(table, pair, element, c6, positions, weights, cell, use_mesh)
@@ -87,18 +91,28 @@ class PeriodicSystem(nn.Module):
         return self.mesh.back(values, waves) if use_mesh else self.sum.back(values, waves)
 
 
+def pairs_of(elements: Tensor, table: Tensor, pair: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of `table` and numbers `pair` of pairs of these elements only."""
+    n = elements.size(0)
+    upper = torch.triu_indices(n, n, device=pair.device)
+    number = torch.zeros_like(pair[:n, :n])
+    number[upper[0], upper[1]] = torch.arange(upper.size(1), device=pair.device)
+    number[upper[1], upper[0]] = number[upper[0], upper[1]]
+    rows = pair[elements.index_select(0, upper[0]), elements.index_select(0, upper[1])]
+    return table.index_select(0, rows), number
+
+
 def convolved(factors: Tensor, transform: Tensor, c6: Tensor, pair: Tensor, element: Tensor) -> Tensor:
     """`sum_d C_cd t_cd(k) S_d(k)`, element by element: [n_k, n_channels] complex.
 
     `factors` S [n_k, n_channels] complex, `transform` t [n_k, n_pairs], `c6` [n_channels, n_channels], `pair`
     [n_elements, n_elements], `element` [n_channels].
     """
-    real, imaginary = torch.zeros_like(factors.real), torch.zeros_like(factors.real)
-    elements: list[int] = torch.unique(element).tolist()
-    for other in elements:
+    parts = torch.view_as_real(factors).transpose(1, 2)  # [n_k, 2, n_channels]
+    total = torch.zeros_like(parts)
+    for other in range(pair.size(0)):
         sources = torch.nonzero(element == other).squeeze(1)
         rows = c6.index_select(0, sources)  # [n_sources, n_channels]
         kernels = transform.index_select(1, pair[other].index_select(0, element))  # [n_k, n_channels]
-        real = real + kernels * torch.matmul(factors.real.index_select(1, sources), rows)
-        imaginary = imaginary + kernels * torch.matmul(factors.imag.index_select(1, sources), rows)
-    return torch.complex(real, imaginary)
+        total = total + kernels.unsqueeze(1) * torch.matmul(parts.index_select(2, sources), rows)
+    return torch.view_as_complex(total.transpose(1, 2).contiguous())
