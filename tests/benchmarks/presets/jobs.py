@@ -1,0 +1,145 @@
+"""One run each: the command that trains, how it continues, and the figures that it leaves."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from charon.metrics import ErrorRow, error_table, overall
+from charon.run_directory import RunDirectory
+from charon.structure import Structure
+
+from ..accuracy.errors import KEYS
+from ..speed.peers import PeerMissing
+from .plan import Model, Peer, Preset
+from .sets import SPLITS, Set, save_frames
+
+HERE = Path(__file__).parent
+VARIABLE = "CHARON_BENCH_SPOOKY_PYTHON"
+INSTALL = f"""\
+{VARIABLE} is not set, so SpookyNet was not run. To compare, give it an environment outside of the repository:
+  python3 -m venv ENV && ENV/bin/pip install torch==2.13.0 && ENV/bin/pip install "xnns[gnn,ase]==0.22.0"
+  export {VARIABLE}=ENV/bin/python"""
+JUDGED = [key for key in KEYS if key != "energy_rmse_mev"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model on a set: one seed, one time. `extra` are overrides beside those of the preset."""
+
+    set: Set
+    model: Model
+    minutes: float
+    seed: int
+    work: Path
+    extra: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What tells this run from others."""
+        return {"set": self.set.name, "preset": self.model.name, "seed": self.seed, "minutes": self.minutes}
+
+    @property
+    def title(self) -> str:
+        return f"{self.set.name}, {self.model.name}, seed {self.seed}, {self.minutes:g} min"
+
+    @property
+    def folder(self) -> Path:
+        return self.work / self.set.name / f"{self.model.name}-seed{self.seed}-{self.minutes:g}min"
+
+    def command(self) -> list[str]:
+        """Begins or continues the training. Raises SetMissing, PeerMissing."""
+        files = self.set.paths(self.work / "sets")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(self.model, Peer):
+            return peer_command(self, self.model, files)
+        return preset_command(self, self.model, files)
+
+    def figures(self) -> dict[str, Any]:
+        """Errors on validation and test, and how far the training came."""
+        return peer_figures(self) if isinstance(self.model, Peer) else preset_figures(self)
+
+
+def errors_of(rows: Sequence[ErrorRow]) -> dict[str, float | None]:
+    """RMSE of energy per atom, forces and charges; None where a model has no charges."""
+    found = overall(rows)
+    return {key: found[KEYS[key]].rmse if KEYS[key] in found else None for key in JUDGED}
+
+
+def preset_command(job: Job, preset: Preset, files: Mapping[str, Path]) -> list[str]:
+    """`charon train`, or `charon resume` from the last checkpoint."""
+    run = RunDirectory(job.folder / "run")
+    charon = [sys.executable, "-m", "charon.cli"]
+    if run.checkpoint("last").is_file():
+        return [*charon, "resume", str(run.path)]
+    shutil.rmtree(run.path, ignore_errors=True)
+    overrides = [f"data.{split}={path}" for split, path in files.items()]
+    overrides += [f"training.batch_size={job.set.batch_size}", f"training.validate_every={job.set.validate_every}"]
+    overrides += [f"training.checkpoint_every={job.set.validate_every}", f"training.seed={job.seed}"]
+    overrides += [f"training.max_minutes={job.minutes}"]
+    if job.set.spin is not None:
+        overrides.append(f"data.spin={job.set.spin}")
+    words = [str(HERE / "presets.yaml"), *overrides, *preset.overrides, *job.extra]
+    return [*charon, "train", *words, "--run-dir", str(run.path)]
+
+
+def preset_figures(job: Job) -> dict[str, Any]:
+    """From evaluation.json and the last line of metrics.csv."""
+    run = RunDirectory(job.folder / "run")
+    errors, about = run.read_evaluation()
+    last = run.read_metrics()[-1]
+    return {
+        **{split: errors_of(errors[split]) for split in SPLITS if split in errors},
+        "steps": int(last["step"]),
+        "epochs": last["epoch"],
+        "trained_minutes": last["minutes"],
+        "best_step": about["checkpoint"]["step"],
+        "parameters": about["parameters"],
+    }
+
+
+def peer_command(job: Job, peer: Peer, files: Mapping[str, Path]) -> list[str]:
+    """`spooky_peer.py` in its own environment, on the same frames."""
+    python = os.environ.get(VARIABLE)
+    if not python:
+        raise PeerMissing(INSTALL)
+    frames = {}
+    for split, path in files.items():
+        frames[split] = str(job.folder / f"{split}.npz")
+        save_frames(job.set.structures(path), Path(frames[split]))
+    recipe = {name: getattr(peer, name) for name in ("learning_rate", "features", "modules")}
+    batch_size = min(peer.batch_size, job.set.batch_size)
+    description = {"frames": frames, "folder": str(job.folder), "minutes": job.minutes, "seed": job.seed}
+    path = job.folder / "job.json"
+    path.write_text(json.dumps({**description, **recipe, "batch_size": batch_size}), encoding="utf-8")
+    return [python, str(HERE / "spooky_peer.py"), str(path)]
+
+
+def peer_figures(job: Job) -> dict[str, Any]:
+    """Errors of the peer's predictions, by the same code as those of Charon."""
+    outcome = json.loads((job.folder / "outcome.json").read_text(encoding="utf-8"))
+    files = job.set.paths(job.work / "sets")
+    errors = {}
+    for split in ("validation", "test"):
+        structures = job.set.structures(files[split])
+        predictions = _by_frame(torch.load(job.folder / f"predictions_{split}.pt"), structures)
+        errors[split] = errors_of(error_table(structures, predictions))
+    return {**errors, **outcome}
+
+
+def _by_frame(arrays: Mapping[str, torch.Tensor], structures: Sequence[Structure]) -> list[dict[str, np.ndarray]]:
+    """Arrays over all atoms, frame by frame."""
+    ends = np.cumsum([s.n_atoms for s in structures])[:-1]
+    forces, charges = (np.split(arrays[name].numpy(), ends) for name in ("forces", "charges"))
+    energies = arrays["energy"].numpy()
+    return [
+        {"energy": np.asarray(energy), "forces": force, "charges": charge}
+        for energy, force, charge in zip(energies, forces, charges, strict=True)
+    ]
