@@ -17,6 +17,7 @@ from ase.data import atomic_masses, atomic_numbers
 
 from charon.batch import Batch, collate, make_graph
 from charon.export import LoadedModel, export_model, load_model
+from charon.export.module import run
 from charon.model import ModelConfig, Prediction, Statistics, build_potential
 from charon.structure import Structure
 
@@ -211,7 +212,7 @@ class Case:
 
     def virial(self, model: LoadedModel) -> np.ndarray:
         """-dE/dstrain as xx yy zz xy xz yz, in eV."""
-        gradient = model.module(*self.batch(model).inputs())[5][0].double()
+        gradient = run(model.module, self.batch(model).inputs())[5][0].double()
         symmetric = (-0.5 * (gradient + gradient.T)).numpy()
         return symmetric[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
 

@@ -122,7 +122,7 @@ STRAINED = {
     "ewald": (BULK, {"method": "ewald"}),
     "ewald of points": (BULK, {"method": "ewald", "widths": 0.0}),
     "mesh": (BULK, {"method": "mesh", "widths": 0.0, "mesh_spacing": 0.437}),
-    "slab": (SLAB, {"method": "mesh", "mesh_spacing": 0.72, "mesh_order": 4}),
+    "slab": (SLAB, {"method": "mesh", "mesh_spacing": 0.6}),
 }
 
 

@@ -3,6 +3,7 @@
 from charon.model.electrostatics.config import ElectrostaticsConfig
 from charon.model.electrostatics.coulomb import Coulomb
 from charon.model.electrostatics.gathered import gather_open, gathered_rows
+from charon.model.electrostatics.mesh import Mesh
 from charon.model.electrostatics.reciprocal import Reciprocal
 
-__all__ = ["Coulomb", "ElectrostaticsConfig", "Reciprocal", "gather_open", "gathered_rows"]
+__all__ = ["Coulomb", "ElectrostaticsConfig", "Mesh", "Reciprocal", "gather_open", "gathered_rows"]

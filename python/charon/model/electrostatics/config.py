@@ -25,7 +25,8 @@ class ElectrostaticsConfig(BaseModel):
         None, gt=0.05, le=3.0, description="largest grid spacing, A; by default a fraction of the smearing"
     )
     accuracy: float = Field(
-        1e-9, ge=1e-13, le=1e-3, description="what is cut off, relative to 1/r: sets the smearing from the cutoff"
+        1e-9, ge=1e-13, le=1e-3, description="what Ewald sums cut off, relative to 1/r: sets the smearing by the cutoff"
     )
+    mesh_accuracy: float = Field(1e-6, ge=1e-13, le=1e-3, description="the same for the mesh, as exact as its grid")
     widths: Literal["covalent"] | float = Field("covalent", description="Gaussian widths, or a factor of them")
     charged_slab: bool = Field(False, description="allow slabs that are not neutral, whose energy is conventional")

@@ -1,15 +1,23 @@
 """The electrostatic potential of atomic Gaussian charges, whatever the boundary."""
 
+import math
+import sys
+
 import torch
 from torch import Tensor, nn
 
 from charon.model.electrostatics.config import ElectrostaticsConfig
+from charon.model.electrostatics.mesh import Mesh
 from charon.model.electrostatics.near import NearPairs
 from charon.model.electrostatics.open_system import OpenSystems
 from charon.model.electrostatics.periodic import PeriodicSystem
+from charon.model.electrostatics.reciprocal import Reciprocal
 from charon.model.electrostatics.widths import element_widths, pair_widths, self_potential, smearing
 from charon.ops import ranked_counts
 from charon.units import COULOMB
+
+SPACING = 0.5
+"""Default spacing of the mesh, in the narrowest pair width of the smooth charges."""
 
 
 class Coulomb(nn.Module):
@@ -27,13 +35,17 @@ class Coulomb(nn.Module):
         super().__init__()
         widths = element_widths(elements, config)
         pair = pair_widths(widths)  # [n_elements, n_elements]
-        smooth = pair.clamp(min=smearing(cutoff, config.accuracy))
-        self.mesh_above = {"auto": config.mesh_above, "ewald": -1, "mesh": 0}[config.method]
+        of_sum = pair.clamp(min=smearing(cutoff, config.accuracy))
+        of_mesh = pair.clamp(min=smearing(cutoff, config.mesh_accuracy))
+        self.mesh_above = {"auto": config.mesh_above, "ewald": sys.maxsize, "mesh": 0}[config.method]
         self.charged_slab = config.charged_slab
         self.register_buffer("own", COULOMB * self_potential(pair))  # [n_elements] V/e
         self.open = OpenSystems(widths)
-        self.near = NearPairs(pair, smooth, cutoff)
-        self.periodic = PeriodicSystem(pair, smooth, cutoff, config)
+        self.near = NearPairs(pair, [of_sum, of_mesh], cutoff)
+        waves = Reciprocal(math.sqrt(-2.0 * math.log(config.accuracy)) / float(of_sum.min()))
+        mesh = Mesh(config.mesh_order, config.mesh_spacing or SPACING * float(of_mesh.min()))
+        self.ewald = PeriodicSystem(pair, of_sum, cutoff, waves)
+        self.mesh = PeriodicSystem(pair, of_mesh, cutoff, mesh)
 
     def prepare(
         self,
@@ -56,20 +68,23 @@ class Coulomb(nn.Module):
                 "Leave vacuum around the wire and make it periodic in three directions"
             )
         is_periodic = directions > 0
-        own_types = types[: positions.size(0)]
-        parts = [[types, directions]]
+        is_periodic, own_types = directions > 0, types[: positions.size(0)]
+        n_atoms = ranked_counts(torch.bincount(batch, minlength=cell.size(0)))[1]  # [n_systems]
+        on_mesh = is_periodic & (n_atoms > self.mesh_above)
+        parts = [[types, is_periodic, on_mesh]]
         if bool(is_periodic.all()):
             parts.append([])
         else:
             parts.append(self.open.prepare(own_types, positions, batch, ~is_periodic))
-        parts.append(self.near.prepare(types, edge_index, edge_vector, batch, is_periodic))
-        n_atoms = ranked_counts(torch.bincount(batch, minlength=cell.size(0)))[1]  # [n_systems]
-        periodic: list[int] = torch.nonzero(is_periodic).squeeze(1).tolist()
-        for system in periodic:
-            rows = torch.nonzero(batch == system).squeeze(1)
-            there, kinds = positions.index_select(0, rows), own_types.index_select(0, rows)
-            use_mesh = self.mesh_above >= 0 and int(n_atoms[system]) > self.mesh_above
-            parts.append(self.periodic.prepare(kinds, there, cell[system], pbc[system], rows, use_mesh))
+        parts.append(self.near.prepare(types, edge_index, edge_vector, batch, is_periodic, on_mesh))
+        for system in range(cell.size(0)):
+            if bool(is_periodic[system]):
+                rows = torch.nonzero(batch == system).squeeze(1)
+                there, kinds = positions.index_select(0, rows), own_types.index_select(0, rows)
+                if bool(on_mesh[system]):
+                    parts.append(self.mesh.prepare(kinds, there, cell[system], pbc[system], rows))
+                else:
+                    parts.append(self.ewald.prepare(kinds, there, cell[system], pbc[system], rows))
         return pack(parts)
 
     def check_slabs(self, total_charge: Tensor, pbc: Tensor) -> None:
@@ -98,9 +113,11 @@ class Coulomb(nn.Module):
             potential = self.open.potential(charges, parts[1])
         if len(parts) > 3:
             potential = potential + self.near.potential(charges, parts[0][0].size(0), parts[2])
-        for part in parts[3:]:
-            there = self.periodic.potential(charges.index_select(0, part[0]), part)
-            potential = potential.index_add(0, part[0], there)
+        on_mesh = parts[0][2][parts[0][1]]  # [n_periodic]
+        for index, part in enumerate(parts[3:]):
+            there = charges.index_select(0, part[0])
+            found = self.mesh.potential(there, part) if bool(on_mesh[index]) else self.ewald.potential(there, part)
+            potential = potential.index_add(0, part[0], found)
         return potential
 
     def field(self, charges: Tensor, prepared: list[Tensor]) -> Tensor:
@@ -111,8 +128,11 @@ class Coulomb(nn.Module):
             field = self.open.field(charges, parts[1])
         if len(parts) > 3:
             field = field + self.near.field(charges, parts[0][0].size(0), parts[2])
-        for part in parts[3:]:
-            field = field.index_add(0, part[0], self.periodic.field(charges.index_select(0, part[0]), part))
+        on_mesh = parts[0][2][parts[0][1]]  # [n_periodic]
+        for index, part in enumerate(parts[3:]):
+            there = charges.index_select(0, part[0])
+            found = self.mesh.field(there, part) if bool(on_mesh[index]) else self.ewald.field(there, part)
+            field = field.index_add(0, part[0], found)
         return field
 
 

@@ -13,24 +13,32 @@ from charon.units import COULOMB
 class NearPairs(nn.Module):
     """`phi_i = k_e sum_edges q_j [erf(r / (sqrt2 g_ij)) - erf(r / (sqrt2 h_ij))] w(r) / r`.
 
-    g is the width of a pair of charges, h >= g that of the smooth charges which a sum over wave vectors takes instead.
+    g is the width of a pair of charges, h >= g that of the smooth charges which a sum over wave vectors takes instead;
+    the plain sum and the mesh take different ones.
     What little is left at the cutoff is brought to zero smoothly by the window w, so that nothing jumps there.
     """
 
     inverse: Tensor
     smooth: Tensor
 
-    def __init__(self, pair: Tensor, smooth: Tensor, cutoff: float) -> None:
+    def __init__(self, pair: Tensor, smooth: list[Tensor], cutoff: float) -> None:
         super().__init__()
         self.coulomb, self.cutoff = COULOMB, cutoff
-        self.is_empty = bool(torch.equal(pair, smooth))
+        self.is_empty = all(torch.equal(pair, widths) for widths in smooth)
         self.register_buffer("inverse", inverse_widths(pair))  # [n_elements, n_elements]
-        self.register_buffer("smooth", inverse_widths(smooth))  # [n_elements, n_elements]
+        tables = [inverse_widths(widths) for widths in smooth]
+        self.register_buffer("smooth", torch.stack(tables))  # [plain sum or mesh, n_elements, n_elements]
 
     def prepare(
-        self, types: Tensor, edge_index: Tensor, edge_vector: Tensor, batch: Tensor, is_periodic: Tensor
+        self,
+        types: Tensor,
+        edge_index: Tensor,
+        edge_vector: Tensor,
+        batch: Tensor,
+        is_periodic: Tensor,
+        on_mesh: Tensor,
     ) -> list[Tensor]:
-        """`types` [n_all], edges [2, n_edges] and [n_edges, 3], `batch` [n_local], `is_periodic` [n_systems].
+        """`types` [n_all], edges [2, n_edges] and [n_edges, 3], `batch` [n_local], two flags [n_systems].
 
         Returns centers, neighbors, vectors, distances and both decays of the edges of periodic systems, and the
         potential [n_edges] of unit charges.
@@ -43,7 +51,8 @@ class NearPairs(nn.Module):
             edge_index, edge_vector = edge_index.index_select(1, edges), edge_vector.index_select(0, edges)
         center, neighbor = edge_index[0], edge_index[1]
         here, there = types.index_select(0, center), types.index_select(0, neighbor)
-        inverse, smooth = self.inverse[here, there], self.smooth[here, there]  # [n_edges]
+        table = on_mesh.to(torch.int64).index_select(0, batch).index_select(0, center)
+        inverse, smooth = self.inverse[here, there], self.smooth[table, here, there]  # [n_edges]
         squared = edge_vector.square().sum(1)  # [n_edges]
         distance = squared.sqrt()
         pairs = self.coulomb * (torch.erf(distance * inverse) - torch.erf(distance * smooth)) / distance
