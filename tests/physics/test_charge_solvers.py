@@ -18,9 +18,9 @@ from .conftest import batch_of, changed, random_potential
 
 ELEMENTS = [1, 6, 11, 17, 47]
 SOLVERS = {
-    "equilibration": ModelConfig(preset="qeq", charge_solver="equilibration", channels=8, cutoff=4.0),
-    "flow": ModelConfig(preset="qeq", channels=8, cutoff=4.0),
-    "hdnnp4g": ModelConfig(preset="hdnnp4g", channels=8, cutoff=4.0),
+    "equilibration": ModelConfig(preset="qeq", charge_solver="equilibration", channels=8, cutoff=5.0),
+    "flow": ModelConfig(preset="qeq", channels=8, cutoff=5.0),
+    "hdnnp4g": ModelConfig(preset="hdnnp4g", channels=8, cutoff=5.0),
 }
 STATES = {"C10H2": (0, 1), "Ag3+": (1, 1), "NaCl cell": (0, 1)}
 
