@@ -38,7 +38,7 @@ def eighth_power(x: Tensor) -> Tensor:
 class RestTransform(nn.Module):
     """The transform of the rest of each pair of elements, and the rest at r = 0.
 
-    It is tabulated up to `k_max` once per evaluation, and interpolated by cubic B-splines (to some 1e-8 of its value at 0).
+    It is tabulated up to `k_max` once per evaluation and interpolated by cubic B-splines, to 1e-8 of its value at 0.
     """
 
     nodes: Tensor
