@@ -4,7 +4,7 @@
     python tools/dispersion_data.py
 
 The numbers are copied as they are, in atomic units, except that the polarisabilities of the D4 references are brought
-to the atom in its reference molecule (Caldeweyher et al. 2019, eqs. 5 and 6): the scaled contribution of its partners
+to the atom in its reference molecule (Caldeweyher et al. 2019): the scaled contribution of its partners
 is taken off.
 """
 

@@ -110,7 +110,9 @@ class Calculator(AseCalculator):
         default_charge = self.charge
         if self._search is not None:
             if charge is not None:
-                raise StateError(f"{source}: has a charge, {charge}, but the calculator was given mu. Keep one of them.")
+                raise StateError(
+                    f"{source}: has a charge, {charge}, but the calculator was given mu. Keep one of them."
+                )
             if spin is None:
                 spin = self.spin
             # a stand-in that fits the parity; the charge of the calculation is any real number

@@ -22,7 +22,7 @@ class DispersionConfig(BaseModel):
     functional: str = Field("pbe", description="density functional whose damping parameters are taken")
     trainable: bool = Field(False, description="train s8, a1 and a2")
     method: Literal["auto", "ewald", "mesh"] = Field("auto", description="sum over periodic images")
-    mesh_above: int = Field(3000, ge=0, description="atoms of a system above which `auto` takes the mesh")
+    mesh_above: int = Field(500, ge=0, description="atoms of a system above which `auto` takes the mesh")
 
     @model_validator(mode="after")
     def _is_known(self) -> "DispersionConfig":

@@ -1,7 +1,7 @@
 """The damped attraction of a pair, and its split into a part within the cutoff and a smooth rest.
 
     kernel(r) = s6 / (r^6 + R^6) + s8 Q / (r^8 + R^8),   E_ij = -C6_ij kernel(r_ij)
-    Q = 3 sqrt(Q_i Q_j),   R = a1 sqrt(Q) + a2                 (Becke-Johnson, Grimme et al. 2011, eqs. 5 and 6)
+    Q = 3 sqrt(Q_i Q_j),   R = a1 sqrt(Q) + a2                 (Becke-Johnson, Grimme et al. 2011)
 
 With s = r^2 and s_c the cutoff squared, `inner = kernel - sum_m c_m (s / s_c - 1)^m` within the cutoff and 0 beyond,
 the c_m Taylor coefficients of the kernel at s_c. The rest, kernel - inner, has no structure finer than the cutoff, so

@@ -17,7 +17,7 @@ from charon.model.dispersion.kernel import inner
 from charon.model.electrostatics.window import window
 
 NODES = 40
-INTERVALS = 1024
+INTERVALS = 512
 REACH = 30.0
 """Largest k times the cutoff; what the rest has beyond is worth less than 1e-6 eV per atom (measured at 4 to 6 A)."""
 
@@ -38,7 +38,7 @@ def eighth_power(x: Tensor) -> Tensor:
 class RestTransform(nn.Module):
     """The transform of the rest of each pair of elements, and the rest at r = 0.
 
-    It is tabulated up to `k_max` once per evaluation, and interpolated by cubic B-splines (to 1e-7 of its value at 0).
+    It is tabulated up to `k_max` once per evaluation and interpolated by cubic B-splines, to 1e-8 of its value at 0.
     """
 
     nodes: Tensor
@@ -69,9 +69,12 @@ class RestTransform(nn.Module):
         return table[:, 0] * sixth + table[:, 1] * eighth - torch.matmul(wave, shell.unsqueeze(1) * part)
 
     def forward(self, square: Tensor, table: Tensor) -> Tensor:
-        """`square` k^2 [n_k] A^-2 -> [n_k, n_pairs] A^-3; constant beyond `k_max`."""
+        """`square` k^2 [n_k] A^-2 -> [n_k, n_pairs] A^-3; constant beyond `k_max`.
+
+        Below zero the formula of `exact` goes on without the kink that 1/r^6 has there in its third derivative.
+        """
         knots = torch.arange(-2, self.intervals + 4, dtype=square.dtype, device=square.device)
-        values = self.exact(knots.abs() * (self.k_max / self.intervals), table)  # even in k
+        values = self.exact(knots * (self.k_max / self.intervals), table)
         values = (8.0 * values[1:-1] - values[:-2] - values[2:]) / 6.0  # coefficients at knots -1 ... intervals + 2
         safe = torch.where(square > 0.0, square, torch.ones_like(square)).sqrt()
         k = torch.where(square > 0.0, safe, torch.zeros_like(square)).clamp(max=self.k_max)

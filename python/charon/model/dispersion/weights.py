@@ -4,7 +4,7 @@
     D4: count(r) = k4 exp(-(|dEN| + k5)^2 / k6) (1 - erf(7.5 (r / r0 - 1))) / 2,
         W_a ~ sum_{g = 1 .. n_a} exp(-6 g (CN - CN_a)^2), times the charge scaling of a
 
-r0 is the sum of covalent radii. Sources: Grimme et al. 2010, eqs. 15 and 16; Caldeweyher et al. 2019, eqs. 4 to 10.
+r0 is the sum of covalent radii. Sources: Grimme et al. 2010, eqs. 15 and 16; Caldeweyher et al. 2019.
 """
 
 import warnings
