@@ -16,6 +16,7 @@ from charon.data import read_structures
 from charon.errors import DataError
 from charon.metrics import ErrorRow, error_table, worst_frames
 from charon.model import Potential, Prediction, evaluate
+from charon.state import DefaultSpin
 from charon.structure import Structure
 from charon.tables import table_of_errors, table_of_outliers
 
@@ -138,7 +139,7 @@ def evaluate_file(
     output: str | Path | None = None,
     batch_size: int = 16,
     charge: int | None = None,
-    spin: int | None = None,
+    spin: DefaultSpin = None,
     console: Console | None = None,
 ) -> list[ErrorRow]:
     """`charon eval`: prints errors per property and system and the worst frames, writes the predictions."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,8 +13,12 @@ CHARGE_KEYS = ("charge", "total_charge")
 SPIN_KEYS = ("spin", "total_spin", "spin_multiplicity", "mult", "multiplicity")
 HOW_TO_GIVE = (
     "Nothing is guessed: write info['charge'] (in e) and info['spin'] (the multiplicity 2S+1) into each "
-    "frame, or give one state for all (data.charge and data.spin in the configuration)."
+    "frame, or give one state for all (data.charge and data.spin in the configuration, --charge and --spin). "
+    "data.spin: lowest (--lowest-spin) is the lowest multiplicity that fits the electrons of each frame."
 )
+
+DefaultSpin = int | Literal["lowest"] | None
+"""A multiplicity, or the lowest that fits the electrons, of frames that carry none."""
 
 
 def read_state(
@@ -71,19 +75,27 @@ def complete_state(
     spin: int | None,
     source: str,
     default_charge: int | None = None,
-    default_spin: int | None = None,
+    default_spin: DefaultSpin = None,
+    numbers: np.ndarray | Sequence[int] = (),
 ) -> tuple[int, int]:
-    """The state of a frame, or the default where the frame has none.
+    """The state of a frame, or the default where the frame has none; "lowest" needs the atomic `numbers`.
 
     Raises:
         StateError: neither the frame nor the caller gives the charge, or the spin multiplicity.
     """
     charge = default_charge if charge is None else charge
+    if default_spin == "lowest":
+        default_spin = lowest_multiplicity(numbers, charge or 0)
     spin = default_spin if spin is None else spin
     missing = [n for n, v in (("total charge", charge), ("spin multiplicity", spin)) if v is None]
     if charge is None or spin is None:
         raise StateError(f"{source}: {' and '.join(missing)} not given. {HOW_TO_GIVE}")
     return charge, spin
+
+
+def lowest_multiplicity(numbers: np.ndarray | Sequence[int], charge: int) -> int:
+    """1 for an even number of electrons, 2 for an odd one."""
+    return 1 + (int(np.sum(numbers)) - charge) % 2
 
 
 def parity_problem(numbers: np.ndarray, charge: int, spin: int) -> str | None:

@@ -15,7 +15,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from charon.errors import DataError
 from charon.labels import check_keys, convert_labels, find_labels, frame_keys
 from charon.neighbors import check_finite_geometry
-from charon.state import CHARGE_KEYS, SPIN_KEYS, check_state, complete_state, read_state
+from charon.state import CHARGE_KEYS, SPIN_KEYS, DefaultSpin, check_state, complete_state, read_state
 from charon.units import UnitSystem
 
 
@@ -66,7 +66,7 @@ class Structure:
         keys: Mapping[str, str] | None = None,
         units: UnitSystem | Mapping[str, str] | None = None,
         default_charge: int | None = None,
-        default_spin: int | None = None,
+        default_spin: DefaultSpin = None,
         labels: bool = True,
     ) -> Structure:
         """Structure of an ASE Atoms object, with its state and labels.
@@ -76,7 +76,7 @@ class Structure:
             source: file and frame, for messages.
             keys: {label: key} to read instead of the usual names.
             units: units of the positions, cell and labels; eV, A, e if not given.
-            default_charge, default_spin: state of a frame that carries none.
+            default_charge, default_spin: state of a frame that carries none; a multiplicity, or "lowest".
             labels: False leaves the labels unread.
 
         Raises:
@@ -86,7 +86,7 @@ class Structure:
         keys, units = check_keys(keys), UnitSystem.from_mapping(units)
         geometry = read_geometry(atoms, source, units.factor("length"))
         found = read_state(atoms.info, source, keys.get("charge"), keys.get("spin"))
-        charge, spin = complete_state(*found, source, default_charge, default_spin)
+        charge, spin = complete_state(*found, source, default_charge, default_spin, atoms.numbers)
         check_state(atoms.numbers, charge, spin, atoms.pbc, source)
         raw = find_labels(atoms, source, keys) if labels else {}
         used = {*(key for key, _ in raw.values()), *CHARGE_KEYS, *SPIN_KEYS, *keys.values(), "system"}

@@ -66,14 +66,16 @@ class UnitSystem:
                 raise ConfigError(f"units.{quantity}: unknown unit {unit!r}.{_hint(str(unit), table)}")
 
     @classmethod
-    def from_mapping(cls, units: Mapping[str, str] | UnitSystem | None) -> UnitSystem:
-        """The `units:` block of a configuration; what is left out is in eV, A, e."""
+    def from_mapping(
+        cls, units: Mapping[str, str] | UnitSystem | None, own: Mapping[str, str] | None = None
+    ) -> UnitSystem:
+        """The `units:` block of a configuration; what is left out is in the format's own units, or eV, A, e."""
         if isinstance(units, UnitSystem):
             return units
         for key in units or {}:
             if key not in _TABLES:
                 raise ConfigError(f"units: unknown key {key!r}.{_hint(key, _TABLES)}")
-        return cls(**(units or {}))
+        return cls(**{**(own or {}), **(units or {})})
 
     def factor(self, quantity: str) -> float:
         """Factor from the file's unit to eV, A, e of a label, or of `length` or `virial`."""

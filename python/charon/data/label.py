@@ -17,10 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from charon.data.engine import NotConverged, TbliteEngine
 from charon.data.read import read_frames
 from charon.data.resume import LabelLog
-from charon.errors import ConfigError, DataError, StateError
+from charon.data.write import check_target
+from charon.errors import ConfigError, StateError
 from charon.state import CHARGE_KEYS, SPIN_KEYS, check_state, complete_state, read_state
 
-TARGETS = (".xyz", ".extxyz", ".xyz.gz", ".xyz.xz", ".xyz.bz2")
 DECIMALS = 6  # of forces, charges and spins: beyond the convergence of any engine, and it compresses
 
 
@@ -81,13 +81,10 @@ def label_file(
         ConfigError: an unknown engine or method.
     """
     source, target = Path(source), Path(target)
-    if not target.name.endswith(TARGETS):
-        raise DataError(f"{target}: expected a name that ends in {', '.join(TARGETS)}")
-    if target.exists() and not overwrite:
-        raise DataError(f"{target} exists already; remove it, name another target or pass overwrite")
+    check_target(target, overwrite)
     named_frames = list(read_frames(source))
-    states = [frame_state(atoms, charge, spin, name) for name, atoms in named_frames]
-    frames = [atoms for _, atoms in named_frames]
+    states = [frame_state(frame.atoms, charge, spin, frame.source) for frame in named_frames]
+    frames = [frame.in_angstrom() for frame in named_frames]
     if spin_polarization is None:
         spin_polarization = any(multiplicity > 1 for _, multiplicity in states)
     worker = make_engine(engine, method, electronic_temperature, spin_polarization, max_iterations)

@@ -11,9 +11,23 @@ from ase.data import chemical_symbols
 from ase.io.extxyz import key_val_dict_to_str
 
 from charon.data.xyz import OPENERS
+from charon.errors import DataError
 from charon.structure import Structure
 
+TARGETS = (".xyz", ".extxyz", ".xyz.gz", ".xyz.xz", ".xyz.bz2")
 COLUMNS = {"forces": 3, "charges": 1, "spins": 1}
+
+
+def check_target(path: Path, overwrite: bool = False) -> None:
+    """Refuse a name that is not of extended XYZ, and to overwrite a file unasked.
+
+    Raises:
+        DataError: saying which.
+    """
+    if not path.name.endswith(TARGETS):
+        raise DataError(f"{path}: expected a name that ends in {', '.join(TARGETS)}")
+    if path.exists() and not overwrite:
+        raise DataError(f"{path} exists already; remove it, name another target or pass overwrite")
 
 
 def write_structures(path: str | Path, structures: Iterable[Structure], decimals: int | None = None) -> None:

@@ -31,10 +31,12 @@ class DataConfig(Section):
         (), description="files, or the fraction of each system of the training set that is held out"
     )
     test: Paths = Field((), description="files, evaluated once at the end")
-    units: dict[str, str] = Field({}, description="units of the files where they are not eV, A, e")
+    units: dict[str, str] = Field({}, description="units of the files; else eV, A, e (input.data: Hartree, Bohr)")
     keys: dict[str, str] = Field({}, description="label: key in the file, where it is not a usual one")
     charge: int | None = Field(None, description="total charge of sets that do not say it, e")
-    spin: int | None = Field(None, ge=1, description="multiplicity 2S+1 of sets that do not say it")
+    spin: Annotated[int, Field(ge=1)] | Literal["lowest"] | None = Field(
+        None, description="multiplicity 2S+1 of sets that do not say it; lowest: that fits the electrons of each frame"
+    )
     on_error: Literal["raise", "skip"] = Field("raise", description="an unreadable frame stops, or is left out")
 
 
