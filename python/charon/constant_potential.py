@@ -2,8 +2,8 @@
 
     -dE/dQ = mu,      Omega = E + mu Q
 
-Forces and stress at that charge are the derivatives of the grand potential Omega at constant mu. The charge is found by
-the secant method on the model's own derivative, so that it is exact for every model, whatever its charges are made from.
+Forces and stress at that charge are the derivatives of the grand potential Omega at constant mu. The charge is found
+by the secant method on the model's own derivative: it is exact for every model, whatever its charges are made from.
 """
 
 from dataclasses import dataclass, field, replace
@@ -65,7 +65,7 @@ def at_potential(model: LoadedModel, batch: Batch, search: ChargeSearch) -> Pred
             return prediction
         search.improve(slope)
     raise StateError(
-        f"no total charge with mu = {-search.target:g} eV was found in {TRIALS} trials; at {search.charge:+.3f} e it is "
-        f"{-slope:.4f} eV. Choose mu within what the model's charges can reach (its training saw charges "
+        f"no total charge with mu = {-search.target:g} eV was found in {TRIALS} trials; at {search.charge:+.3f} e it "
+        f"is {-slope:.4f} eV. Choose mu within what the model's charges can reach (its training saw charges "
         f"{model.metadata['charge_range'][0]} to {model.metadata['charge_range'][1]})."
     )

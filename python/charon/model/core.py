@@ -124,8 +124,8 @@ class Core(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
         """Atomic energies [n_local], (charge, spin) [n_local, 2], dipoles [n_local, 3], leftover [n_systems, 2].
 
-        `target` [n_systems, 2] holds total charge and unpaired electrons, `external` [n_local] V an outer potential. The
-        last output is for `FinalCharges.stationary`.
+        `target` [n_systems, 2] holds total charge and unpaired electrons, `external` [n_local] V an outer potential.
+        The last output is for `FinalCharges.stationary`.
         """
         types, edge_vector, edge_index, lists, batch, _, prepared = around
         n_local = batch.size(0)

@@ -1,6 +1,6 @@
 """Field step: the electrostatic potential and field of the present charges re-enter the atomic states."""
 
-from typing import Final
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ class FieldStep(nn.Module):
         super().__init__()
         self.active = coulomb is not None
         self.per_volt = 0.1  # potentials at ions are some 10 V
-        self.coulomb = nn.Identity() if coulomb is None else coulomb
+        self.coulomb = cast(Coulomb, nn.Identity() if coulomb is None else coulomb)
         if coulomb is not None:
             self.back = nn.Sequential(nn.Linear(channels + 2, channels), nn.SiLU(), nn.Linear(channels, channels))
             self.gate = nn.Linear(channels, channels)

@@ -2,7 +2,8 @@
 
 The gradient of unrolled conjugate gradients is wrong where the right side is symmetric and its perturbation is not: the
 iteration has arrived in the symmetric subspace and the rest was never solved. In training the adjoint equation is
-solved instead, each time a gradient is asked for; exported files do the same by multipliers (`FinalCharges.stationary`).
+solved instead, each time a gradient is asked for; exported files do the same by multipliers: see
+`FinalCharges.stationary`.
 """
 
 from typing import Any, Protocol

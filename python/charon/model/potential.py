@@ -1,6 +1,6 @@
 """The potential: a sum of named energy terms, and its derivatives in one place."""
 
-from typing import Final
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +22,8 @@ class Potential(nn.Module):
     Arguments of `forward` are the evaluation contract of training, ASE, the exported file and LAMMPS; `n_all` is
     `n_local` plus ghosts. Edges run from center to neighbor, sorted by center, and form a full list.
 
-    `external_field` [3], V/A, is zero; where it is not (molecules only), charge solvers answer to it, and the energy has
-    no term of its own for it: see `charon.model.response`.
+    `external_field` [3], V/A, is zero; where it is not (molecules only), charge solvers answer to it, and the energy
+    has no term of its own for it: see `charon.model.response`.
     """
 
     has_electrostatics: Final[bool]
@@ -37,12 +37,11 @@ class Potential(nn.Module):
         self.config, self.elements, self.cutoff = config, list(elements), config.cutoff
         coulomb = None if config.electrostatics is None else Coulomb(elements, config.cutoff, config.electrostatics)
         self.has_electrostatics = coulomb is not None
-        self.electrostatics = nn.Identity() if coulomb is None else coulomb
+        self.electrostatics = cast(Coulomb, nn.Identity() if coulomb is None else coulomb)
         self.core = Core(config, len(elements), statistics.mean_neighbors, coulomb)
         self.has_dispersion = config.dispersion is not None
-        self.dispersion = nn.Identity()
-        if config.dispersion is not None:
-            self.dispersion = Dispersion(elements, config.cutoff, config.dispersion)
+        dispersion = Dispersion(elements, config.cutoff, config.dispersion) if config.dispersion else nn.Identity()
+        self.dispersion = cast(Dispersion, dispersion)
         self.has_repulsion = config.repulsion != "none"
         self.repulsion = Repulsion(elements, config.repulsion == "trainable") if self.has_repulsion else nn.Identity()
         self.register_buffer("external_field", torch.zeros(3), persistent=False)

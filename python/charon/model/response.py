@@ -20,9 +20,9 @@ def born_charges(potential: Potential, batch: Batch) -> Tensor:
     """Born effective charges dP_a/du_ib of one system, molecule or crystal: [n_atoms, 3 (a), 3 (b)], e.
 
     `Z_iab = q_i delta_ab + sum_j (r_j - r_i)_a dq_j/du_ib + sum_j dmu_ja/du_ib`, with atomic dipoles mu. As charge is
-    conserved, it does not matter from where r_j is measured; measured from the moved atom, by the nearest image, the sum
-    is the current of the charges that follow the atom, and so holds in a crystal, as long as charges answer within half
-    the cell. Raises CharonError for a batch of several systems. Costs one backward pass per atom.
+    conserved, it does not matter from where r_j is measured; measured from the moved atom, by the nearest image, the
+    sum is the current of the charges that follow the atom, and so holds in a crystal, as long as charges answer within
+    half the cell. Raises CharonError for a batch of several systems. Costs one backward pass per atom.
     """
     _single(batch, "born_charges")
     edge_vector = batch.edge_vector.detach().requires_grad_(True)
@@ -52,8 +52,8 @@ def born_charges(potential: Potential, batch: Batch) -> Tensor:
 def polarizability(potential: Potential, batch: Batch) -> Tensor:
     """Polarizability dmu_a/dE_b of the charges of one molecule: [3, 3], e A^2/V, with the atoms at rest.
 
-    Charge solvers answer to an outer field; charges that are functions of the environment only do not, and atomic dipoles
-    neither. Raises CharonError for several systems, a periodic one, or a model without a charge solver.
+    Charge solvers answer to an outer field; charges that are functions of the environment only do not, and atomic
+    dipoles neither. Raises CharonError for several systems, a periodic one, or a model without a charge solver.
     """
     _single(batch, "polarizability")
     if bool(batch.pbc.any()) or potential.config.charge_solver == "none":
