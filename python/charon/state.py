@@ -13,8 +13,8 @@ CHARGE_KEYS = ("charge", "total_charge")
 SPIN_KEYS = ("spin", "total_spin", "spin_multiplicity", "mult", "multiplicity")
 HOW_TO_GIVE = (
     "Nothing is guessed: write info['charge'] (in e) and info['spin'] (the multiplicity 2S+1) into each "
-    "frame, or give one state for all (data.charge and data.spin in the configuration, --charge and --spin). "
-    "data.spin: lowest (--lowest-spin) is the lowest multiplicity that fits the electrons of each frame."
+    "frame, or give one state for all (data.charge and data.spin in the configuration, --charge and --spin). The "
+    "lowest multiplicity that fits the electrons of each frame is a choice too: data.spin: lowest, --lowest-spin."
 )
 
 DefaultSpin = int | Literal["lowest"] | None

@@ -19,15 +19,15 @@ def add_command(
 
 def add_state(parser: argparse.ArgumentParser) -> None:
     """Options for sets that do not say their state; `spin` is a multiplicity, "lowest" or None."""
-    parser.add_argument("--charge", type=int, help="total charge in e, for a set that does not say it")
+    parser.add_argument("--charge", type=int, help="total charge in e, for frames that do not say it")
     spin = parser.add_mutually_exclusive_group()
-    spin.add_argument("--spin", type=int, help="multiplicity 2S+1, for a set that does not say it")
+    spin.add_argument("--spin", type=int, help="multiplicity 2S+1, for frames that do not say it")
     spin.add_argument(
         "--lowest-spin",
         dest="spin",
         action="store_const",
         const="lowest",
-        help="for such a set, the lowest multiplicity that fits the electrons of each frame",
+        help="for such frames, the lowest multiplicity that fits the electrons of each",
     )
 
 

@@ -13,8 +13,7 @@ def add_label(commands: Commands) -> None:
     parser.add_argument("target", type=Path, metavar="OUT", help="labelled extended XYZ; continued if it exists")
     parser.add_argument("--engine", default="tblite", choices=["tblite"], help="default: %(default)s")
     parser.add_argument("--method", default="GFN1-xTB", choices=["GFN1-xTB", "GFN2-xTB"], help="default: %(default)s")
-    parser.add_argument("--charge", type=int, help="total charge in e, for frames that do not say it")
-    parser.add_argument("--spin", type=int, help="multiplicity 2S+1, for frames that do not say it")
+    add_state(parser)
     parser.add_argument("--electronic-temperature", type=float, default=300.0, help="K, default: %(default)s")
     parser.add_argument(
         "--spin-polarization",

@@ -60,7 +60,7 @@ def summary(structures: Sequence[Structure]) -> list[str]:
     labels = ", ".join(f"{name} {count}" for name, count in labels_present(structures).items())
     return [
         *(
-            f"  {system}: {count} frames, charge {charge:+d}, multiplicity {spin}"
+            f"  {system}: {count} frames, charge {f'{charge:+d}' if charge else 0}, multiplicity {spin}"
             for (system, charge, spin), count in sorted(states.items())
         ),
         f"  frames with labels: {labels or 'none'}",

@@ -19,7 +19,7 @@ from charon.data.read import read_frames
 from charon.data.resume import LabelLog
 from charon.data.write import check_target
 from charon.errors import ConfigError, StateError
-from charon.state import CHARGE_KEYS, SPIN_KEYS, check_state, complete_state, read_state
+from charon.state import CHARGE_KEYS, SPIN_KEYS, DefaultSpin, check_state, complete_state, read_state
 
 DECIMALS = 6  # of forces, charges and spins: beyond the convergence of any engine, and it compresses
 
@@ -46,7 +46,7 @@ def label_file(
     engine: str = "tblite",
     method: str = "GFN2-xTB",
     charge: int | None = None,
-    spin: int | None = None,
+    spin: DefaultSpin = None,
     electronic_temperature: float = 300.0,
     spin_polarization: bool | None = None,
     max_iterations: int = 250,
@@ -67,7 +67,7 @@ def label_file(
         engine: the program; "tblite".
         method: "GFN1-xTB" or "GFN2-xTB".
         charge: total charge in e, for frames that do not say it.
-        spin: multiplicity 2S+1, for frames that do not say it.
+        spin: multiplicity 2S+1, or "lowest", for frames that do not say it.
         electronic_temperature: K.
         spin_polarization: None polarizes all frames as soon as one has an open shell, so that a
             file is at one level of theory; True and False force it.
@@ -114,7 +114,7 @@ def make_engine(
     return TbliteEngine(method, electronic_temperature, spin_polarized, max_iterations)
 
 
-def frame_state(atoms: Atoms, charge: int | None, spin: int | None, source: str) -> tuple[int, int]:
+def frame_state(atoms: Atoms, charge: int | None, spin: DefaultSpin, source: str) -> tuple[int, int]:
     """Total charge and multiplicity of a frame: its own, or the given ones where it has none.
 
     Raises:
@@ -122,12 +122,12 @@ def frame_state(atoms: Atoms, charge: int | None, spin: int | None, source: str)
     """
     own = read_state(atoms.info, source)
     for name, found, given in zip(("charge", "spin"), own, (charge, spin), strict=True):
-        if found is not None and given is not None and found != given:
+        if found is not None and given not in (None, "lowest", found):
             raise StateError(
                 f"{source}: the frame says {name}={found}, the call says {name}={given}; "
                 "correct the frame, or leave the argument out"
             )
-    total_charge, multiplicity = complete_state(*own, source, charge, spin)
+    total_charge, multiplicity = complete_state(*own, source, charge, spin, atoms.numbers)
     check_state(atoms.numbers, total_charge, multiplicity, atoms.pbc, source)
     return total_charge, multiplicity
 
