@@ -52,7 +52,10 @@ def rewritten(source: Path, target: Path, **texts: str) -> Path:
         (dict(state="charge 1 spin 0"), "spin is the multiplicity 2S+1, an integer >= 1; found 0"),
         (dict(state="charge 0.5 spin 1"), "Expected integer parameter instead of '0.5'"),
         (dict(state="charge 1 spin"), "the keyword 'spin' has no value"),
-        (dict(state="charge 1 multiplicity 2"), "unknown keyword 'multiplicity', expected 'charge Q', 'mu MU' or 'spin M'"),
+        (
+            dict(state="charge 1 multiplicity 2"),
+            "unknown keyword 'multiplicity', expected 'charge Q', 'mu MU'",
+        ),
         (dict(model="absent.pt"), "model file 'absent.pt' does not exist"),
     ],
 )
