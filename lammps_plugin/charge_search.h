@@ -41,7 +41,7 @@ class ChargeSearch {
 
   double target_;
   double charge_ = 0.0;
-  double hardness_ = 5.0;                         // d2E/dQ2, eV/e^2
+  double hardness_ = 5.0;                          // d2E/dQ2, eV/e^2
   std::optional<std::pair<double, double>> last_;  // charge and slope
 };
 
