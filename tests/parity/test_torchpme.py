@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torchpme
 from ase import Atoms
 from ase.build import bulk
 
@@ -10,8 +11,6 @@ from charon.batch import Batch, collate, make_graph
 from charon.model.electrostatics import Coulomb, ElectrostaticsConfig
 from charon.structure import Structure
 from charon.units import COULOMB
-
-torchpme = pytest.importorskip("torchpme")
 
 ELEMENTS, CUTOFF = [11, 17], 5.0
 
