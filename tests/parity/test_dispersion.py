@@ -6,14 +6,13 @@ import torch
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.units import Bohr, Hartree
+from dftd3 import interface as dftd3
+from dftd4 import interface as dftd4
 
 from charon.batch import collate, make_graph
 from charon.model.dispersion import Dispersion, DispersionConfig
 from charon.model.dispersion.tables import damping_parameters
 from charon.structure import Structure
-
-dftd3 = pytest.importorskip("dftd3.interface", reason="pip install dftd3 dftd4")
-dftd4 = pytest.importorskip("dftd4.interface", reason="pip install dftd3 dftd4")
 
 ELEMENTS = [1, 3, 5, 6, 7, 8, 9, 11, 13, 14, 15, 16, 17, 47]
 MOLECULES = (
