@@ -28,7 +28,8 @@ def test_every_command_is_listed(capsys):
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     text = capsys.readouterr().out
-    assert all(command in text for command in ("label", "train", "resume", "eval", "export", "report"))
+    commands = ("label", "convert", "train", "resume", "eval", "export", "report", "benchmark")
+    assert all(f"\n    {command}" in text for command in commands)
 
 
 def test_unknown_command(capsys):
@@ -69,6 +70,17 @@ def test_label_guesses_no_state(monkeypatch):
     calls = record(monkeypatch, "charon.data.label.label_file")
     cli.main(["label", "a.xyz", "b.xyz"])
     assert calls[0][1]["charge"] is None and calls[0][1]["spin"] is None
+
+
+def test_lowest_spin_is_a_choice(monkeypatch, capsys):
+    labelled = record(monkeypatch, "charon.data.label.label_file")
+    evaluated = record(monkeypatch, "charon.evaluate.evaluate_file")
+    assert cli.main(["label", "a.xyz", "b.xyz", "--lowest-spin"]) == 0
+    assert cli.main(["eval", "run", "input.data", "--lowest-spin"]) == 0
+    assert labelled[0][1]["spin"] == evaluated[0][1]["spin"] == "lowest"
+    with pytest.raises(SystemExit):
+        cli.main(["label", "a.xyz", "b.xyz", "--lowest-spin", "--spin", "2"])
+    assert "not allowed with argument" in capsys.readouterr().err
 
 
 class Stopped:

@@ -68,19 +68,22 @@ def _keys() -> list[str]:
 
 
 def draw(path: Path, ours: Mapping[str, Errors]) -> None:
-    """Bars by set and model, one panel per quantity."""
-    figure, axes = new_figure(11.0, 3.6, columns=len(QUANTITIES))
+    """A point per set and model, one panel per quantity."""
+    figure, axes = new_figure(11.0, 3.8, columns=len(QUANTITIES))
     models, names = models_of(ours), list(ours)
-    width = 0.8 / len(models)
+    step = 0.6 / len(models)
     for panel, (axis, (prop, _, unit)) in enumerate(zip(axes, QUANTITIES, strict=True)):
         for index, model in enumerate(models):
             heights = [_or_nan(model.errors[name], panel) for name in names]
-            places = np.arange(len(names)) + (index - (len(models) - 1) / 2) * width
-            axis.bar(places, heights, width, color=color(index), label=label_of(model))
+            places = np.arange(len(names)) + (index - (len(models) - 1) / 2) * step
+            axis.plot(places, heights, "o", markersize=7, color=color(index), label=label_of(model))
         axis.set_title(pretty(f"{prop} RMSE [{unit}]"), fontsize=10, color=INK)
-        axis.set_xticks(range(len(names)), [reference_set(name).title for name in names], fontsize=8)
+        axis.set_xticks(
+            range(len(names)), [reference_set(name).title.replace(" / ", "\n") for name in names], fontsize=8
+        )
+        axis.set_xlim(-0.5, len(names) - 0.5)
         logarithmic(axis)
-    axes[0].legend(frameon=False, fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(models), frameon=False)
     figure.savefig(path, dpi=150)
 
 

@@ -63,7 +63,7 @@ def read_npz(path: Path, units: UnitSystem) -> Iterator[tuple[str, Atoms]]:
 def _load(path: Path) -> dict[str, np.ndarray]:
     """The arrays with a row per frame, each of the shape that it must have."""
     try:
-        with np.load(path) as file:
+        with path.open("rb") as stream, np.load(stream) as file:
             arrays = {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: cannot be read as npz: {error}. Is the file complete?") from None
@@ -73,12 +73,14 @@ def _load(path: Path) -> dict[str, np.ndarray]:
             f"{path}: the array {' and '.join(missing)} is missing. Found: {', '.join(sorted(arrays)) or 'none'}. "
             "Expected Z (atomic numbers) and R (positions), with a row per frame."
         )
-    n_frames, max_atoms = (*arrays["Z"].shape, 0, 0)[:2]
+    if arrays["Z"].ndim != 2:
+        raise DataError(f"{path}: the array Z must have the shape [frames, atoms], found {list(arrays['Z'].shape)}.")
+    n_frames, max_atoms = arrays["Z"].shape
     for key, shape in SHAPES.items():
         if key not in arrays:
             continue
         expected = (n_frames, *(max_atoms if size == "max_atoms" else size for size in shape))
-        if arrays[key].size != np.prod(expected) or len(arrays[key]) != n_frames or arrays["Z"].ndim != 2:
+        if arrays[key].size != np.prod(expected) or len(arrays[key]) != n_frames:
             raise DataError(
                 f"{path}: the array {key} must have the shape {list(expected)} ({n_frames} frames of at most "
                 f"{max_atoms} atoms, by Z), found {list(arrays[key].shape)}."
