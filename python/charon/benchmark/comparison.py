@@ -39,9 +39,11 @@ def table_of_comparison(ours: Mapping[str, Errors]) -> Table:
     return table
 
 
-def footnotes() -> list[str]:
-    """Where the figures of the peers are from."""
-    return [f"{label_of(peer)}: {peer.source}" for peer in PEERS]
+def footnotes(frames: Mapping[str, int]) -> list[str]:
+    """Where the figures are from; `frames` found of each set."""
+    counts = ", ".join(f"{count} of {reference_set(name).title}" for name, count in frames.items())
+    ours = f"{OURS}: frames found: {counts}; the peers' figures are of the whole archive"
+    return [ours, *(f"{label_of(peer)}: {peer.source}" for peer in PEERS)]
 
 
 def label_of(model: Peer) -> str:

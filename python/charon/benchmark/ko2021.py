@@ -56,17 +56,18 @@ def run_ko2021(
             _say(console, [f"interrupted; the same command goes on (output {output})"])
             return False
         errors[known.name] = errors_on_test(output / known.name)
+    frames = {name: len(found[name]) for name in errors}
     about = {
         "benchmark": "ko2021",
         "charon": __version__,
         "test_fraction": TEST_FRACTION,
-        "frames": {name: len(structures) for name, structures in found.items()},
+        "frames": frames,
         **vars(options),
     }
     write_json(output / "ko2021.json", errors, about)
     draw(output / "ko2021.png", errors)
     console.print(table_of_comparison(errors))
-    _say(console, [*footnotes(), f"written: {output / 'ko2021.json'}, {output / 'ko2021.png'}"])
+    _say(console, [*footnotes(frames), f"written: {output / 'ko2021.json'}, {output / 'ko2021.png'}"])
     return True
 
 
