@@ -54,8 +54,13 @@ class ChargeSearch:
 def at_potential(model: LoadedModel, batch: Batch, search: ChargeSearch) -> Prediction:
     """Prediction for a batch of one system at the charge that `search` finds; its energy is E, not Omega.
 
-    Raises StateError if no such charge is found: dE/dQ may not rise with Q, or not reach the potential.
+    Raises StateError if no such charge is found: dE/dQ may not rise with Q, or not reach the potential; and for a model
+    that knows no charge, or whose file gives no dE/dQ.
     """
+    if model.metadata["electronic"] == "none":
+        raise StateError("this model knows no charge, so it has no chemical potential: leave out mu.")
+    if "state_gradient" not in model.metadata["outputs"]:
+        raise StateError("mu needs dE/dQ, which a file of op schema 1 does not give: export the model again.")
     search.begin()
     for _ in range(TRIALS):
         charge = torch.full_like(batch.total_charge, search.charge)

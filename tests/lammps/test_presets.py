@@ -69,6 +69,16 @@ def test_equals_the_python_model(lammps, inputs, preset_path, name, ranks, layou
     np.testing.assert_allclose(outcome.atoms["f_state[2]"], expected.spins.numpy(), atol=1e-9)
 
 
+def test_a_periodic_system_on_four_ranks(lammps, inputs, folder):
+    path = folder / "four_ranks.pt"
+    model = write_model(path, "qeq")
+    case, outcome = run(lammps, inputs, path, "salt", 4, "comm_style brick")
+    expected = case.predict(model)
+    assert outcome.thermo["PotEng"][-1] == pytest.approx(expected.energy.item(), rel=1e-9)
+    np.testing.assert_allclose(outcome.forces, expected.forces.numpy(), rtol=0, atol=1e-7)
+    np.testing.assert_allclose(outcome.virial(), case.virial(model), rtol=0, atol=1e-7)
+
+
 @pytest.mark.parametrize("preset", ["qeq", "mesh"])
 def test_single_precision_on_ranks(lammps, inputs, folder, preset):
     """The bound is that of a charge solver in single precision, whose last digits depend on the order of sums."""

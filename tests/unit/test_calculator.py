@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms, units
+from ase.build import molecule
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces
 from ase.md.verlet import VelocityVerlet
@@ -11,7 +13,7 @@ from charon import Calculator
 from charon.batch import collate, make_graphs
 from charon.errors import DataError, ModelFileError, StateError
 from charon.export import export_model
-from charon.model import Statistics, build_potential
+from charon.model import ModelConfig, Statistics, build_potential
 from charon.structure import Structure
 
 ALL = ["CH2 singlet", "CH2 triplet", "Ag3+", "Ag3-", "C10H2", "NaCl cell", "Ag slab"]
@@ -238,4 +240,46 @@ def test_atoms_that_are_refused(model, atoms_of):
     atoms.positions[1] = np.nan
     atoms.calc = Calculator(model)
     with pytest.raises(DataError, match="Atoms CH2: positions must be finite numbers.*at atom 1"):
+        atoms.get_potential_energy()
+
+
+@pytest.fixture(scope="module")
+def rigid(tmp_path_factory):
+    """A model whose energy has a minimum in the total charge, as equilibrated charges give it."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(5)
+    config = ModelConfig(preset="qeq", charge_solver="equilibration", dispersion=None, channels=8, l_max=1)
+    potential = build_potential(config, [1, 6], Statistics((-13.0, -1030.0), 12.0))
+    torch.set_default_dtype(before)
+    return export_model(potential, tmp_path_factory.mktemp("rigid") / "model.pt")
+
+
+def test_forces_at_constant_potential_are_those_of_the_grand_potential(rigid):
+    atoms = disturbed(molecule("CH4"))
+    atoms.calc = Calculator(rigid, mu=0.5, spin=1)
+    forces = atoms.get_forces()
+    np.testing.assert_allclose(calculate_numerical_forces(atoms, eps=1e-4), forces, atol=1e-5)
+    charge = atoms.get_charges().sum()
+    batch = collate(make_graphs([Calculator(rigid, 0, 1).structure(atoms)], rigid.elements, rigid.cutoff), rigid.dtype)
+    batch.total_charge = torch.full_like(batch.total_charge, charge)
+    prediction = rigid.evaluate(batch)
+    assert -float(prediction.state_gradient[0, 0]) == pytest.approx(0.5, abs=1e-6)
+    assert atoms.get_potential_energy() == pytest.approx(float(prediction.energy[0]) + 0.5 * charge, abs=1e-6)
+
+
+def test_potential_and_charge_exclude_each_other(rigid):
+    with pytest.raises(StateError, match="mu and charge cannot both be given"):
+        Calculator(rigid, charge=0, mu=0.5)
+    atoms = molecule("CH4")
+    atoms.info.update(charge=0, spin=1)
+    atoms.calc = Calculator(rigid, mu=0.5)
+    with pytest.raises(StateError, match="has a charge, 0, but the calculator was given mu"):
+        atoms.get_potential_energy()
+
+
+def test_a_potential_out_of_reach_is_said(rigid):
+    atoms = molecule("CH4")
+    atoms.calc = Calculator(rigid, mu=1e6, spin=1)
+    with pytest.raises(StateError, match="no total charge with mu = 1e\\+06 eV was found in 40 trials"):
         atoms.get_potential_energy()

@@ -10,8 +10,8 @@ matrix. With the Laplacian L = B w B^T of the mobilities and the local potential
 solved by conjugate gradients in the inner product of L: one Laplacian and one electrostatic potential per step. At the
 solution u is the local potential of the charges themselves. A fragment keeps its sum of q0 exactly, and the
 polarizability of a chain saturates. In the limit of large mobilities it is charge equilibration within each bonded
-fragment. Sources: the split-charge models (Nistor, Polihronov, Mueser and
-Mosey 2006) and atom-condensed Kohn-Sham theory (Verstraelen, Ayers, Van Speybroeck and Waroquier 2013).
+fragment. Sources: the split-charge models (Nistor, Polihronov, Mueser and Mosey 2006) and atom-condensed Kohn-Sham
+theory (Verstraelen, Ayers, Van Speybroeck and Waroquier 2013).
 """
 
 import torch
