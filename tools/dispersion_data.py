@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from tad_dftd4 import reference
 from tad_dftd4.data import R4R2
-from tad_dftd4.reference.charge_eeq import clsh, clsq
+from tad_dftd4.reference import charge_eeq, charge_gfn2
 from tad_mctc.data import en, hardness, radii, zeff
 
 OUT = Path(__file__).parents[1] / "python" / "charon" / "model" / "reference_data"
@@ -60,23 +60,45 @@ def charge_scaling(hardness: torch.Tensor, charge: torch.Tensor, reference_charg
 
 
 def d4() -> dict[str, np.ndarray]:
-    """Coordination numbers, Gaussians, charges and polarisabilities at 23 frequencies of all references."""
+    """Coordination numbers, Gaussians, charges and polarisabilities at 23 frequencies of all references.
+
+    Charges, and the polarisabilities that depend on them, also of GFN2-xTB, up to radon (0 beyond).
+    """
     number, slot = np.nonzero(reference.refc.numpy() > 0)  # [n_references]
-    partner = reference.refsys[number, slot]
     nuclear, hard = zeff.ZEFF(dtype=torch.double), hardness.GAM(dtype=torch.double)
-    scaling = charge_scaling(2.0 * hard[partner], clsh.double()[number, slot] + nuclear[partner], nuclear[partner])
-    others = (reference.secscale[partner] * reference.secalpha[partner]) * scaling.unsqueeze(1)  # [n_references, 23]
-    alpha = reference.refalpha[number, slot] - reference.refscount[number, slot].unsqueeze(1) * others
-    alpha = (reference.refascale[number, slot].unsqueeze(1) * alpha).clamp(min=0.0)
+    gfn2_charge, gfn2_partner = (
+        torch.nn.functional.pad(table, [0, 0, 0, charge_eeq.clsq.size(0) - table.size(0)])
+        for table in (charge_gfn2.refq.double(), charge_gfn2.refh.double())
+    )
     return {
         "number": number,
         "coordination": reference.refcovcn.numpy()[number, slot],
         "gaussians": reference.refc.numpy()[number, slot],
-        "charge": clsq.double().numpy()[number, slot],
-        "polarisability": alpha.numpy(),
+        "charge": charge_eeq.clsq.double().numpy()[number, slot],
+        "polarisability": polarisability(number, slot, charge_eeq.clsh.double()),
+        "charge_gfn2": gfn2_charge.numpy()[number, slot],
+        "polarisability_gfn2": polarisability(number, slot, gfn2_partner),
         "effective_charge": nuclear.numpy()[: LAST + 1],
         "hardness": hard.numpy()[: LAST + 1],
     }
+
+
+def polarisability(number: np.ndarray, slot: np.ndarray, partner_charge: torch.Tensor) -> np.ndarray:
+    """Of the references at 23 frequencies [n_references, 23], given the charges of the partners in their molecules."""
+    partner = reference.refsys[number, slot]
+    nuclear, hard = zeff.ZEFF(dtype=torch.double), hardness.GAM(dtype=torch.double)
+    charge = partner_charge[number, slot] + nuclear[partner]
+    scaling = charge_scaling(2.0 * hard[partner], charge, nuclear[partner])
+    others = (reference.secscale[partner] * reference.secalpha[partner]) * scaling.unsqueeze(1)  # [n_references, 23]
+    alpha = reference.refalpha[number, slot] - reference.refscount[number, slot].unsqueeze(1) * others
+    return (reference.refascale[number, slot].unsqueeze(1) * alpha).clamp(min=0.0).numpy()
+
+
+XTB = {
+    "d3": 'gfn1 = { s6 = 1.0, s8 = 2.4, a1 = 0.63, a2 = 5.0, doi = "10.1021/acs.jctc.7b00118" }',
+    "d4": 'gfn2 = { s6 = 1.0, s8 = 2.7, a1 = 0.52, a2 = 5.0, doi = "10.1021/acs.jctc.8b01176" }',
+}
+"""Tight-binding methods, which the packages do not list: Grimme et al. 2017, Bannwarth et al. 2019."""
 
 
 def damping() -> str:
@@ -87,7 +109,7 @@ def damping() -> str:
         "d4": (package("tad_dftd4") / "damping" / "parameters" / "parameters.toml", "bj-eeq-atm"),
     }
     for kind, (path, variant) in sources.items():
-        lines += ["", f"[{kind}]"]
+        lines += ["", f"[{kind}]", XTB[kind]]
         for name, entry in sorted(tomllib.loads(path.read_text())["parameter"].items()):
             if variant in entry.get(kind, {}):
                 values = {"s6": 1.0, **entry[kind][variant]}

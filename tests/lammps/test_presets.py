@@ -16,6 +16,8 @@ PRESETS = {
     "plain equilibration": {"preset": "qeq", "charge_solver": "equilibration", "charge_form": "free"},
     "hdnnp4g": {"preset": "hdnnp4g"},
     "spooky": {"preset": "spooky"},
+    "learned": {"preset": "learned", "l_max": 2},
+    "full": {"preset": "full"},
     "mesh": {"preset": "qeq", "electrostatics": {"method": "mesh"}, "dispersion": {"kind": "d4", "method": "mesh"}},
 }
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -31,7 +33,7 @@ def write_model(path, preset, dtype=torch.float64):
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     torch.manual_seed(5)
-    config = ModelConfig(cutoff=5.0, channels=8, l_max=1, **PRESETS[preset])
+    config = ModelConfig(**{"cutoff": 5.0, "channels": 8, "l_max": 1, **PRESETS[preset]})
     statistics = Statistics((-13.0, -1030.0, -110.0, -450.0), 12.0)
     potential = build_potential(config, [atomic_numbers[e] for e in ELEMENTS], statistics)
     torch.set_default_dtype(default)
@@ -69,9 +71,10 @@ def test_equals_the_python_model(lammps, inputs, preset_path, name, ranks, layou
     np.testing.assert_allclose(outcome.atoms["f_state[2]"], expected.spins.numpy(), atol=1e-9)
 
 
-def test_a_periodic_system_on_four_ranks(lammps, inputs, folder):
-    path = folder / "four_ranks.pt"
-    model = write_model(path, "qeq")
+@pytest.mark.parametrize("preset", ["qeq", "full"])
+def test_a_periodic_system_on_four_ranks(lammps, inputs, folder, preset):
+    path = folder / f"four_ranks_{preset}.pt"
+    model = write_model(path, preset)
     case, outcome = run(lammps, inputs, path, "salt", 4, "comm_style brick")
     expected = case.predict(model)
     assert outcome.thermo["PotEng"][-1] == pytest.approx(expected.energy.item(), rel=1e-9)

@@ -8,6 +8,7 @@ from ase.build import bulk, molecule
 from ase.units import Bohr, Hartree
 from dftd3 import interface as dftd3
 from dftd4 import interface as dftd4
+from tblite.ase import TBLite
 
 from charon.batch import collate, make_graph
 from charon.model.dispersion import Dispersion, DispersionConfig
@@ -102,3 +103,16 @@ def test_d4_of_crystals(name, cutoff):
     beyond = -2 * np.pi / 3 * c6 / atoms.get_volume() / (FAR * Bohr) ** 3
     found = energy("d4", "pbe", atoms, charges, cutoff)
     assert found == pytest.approx(expected + beyond, abs=1.5e-6 * len(atoms))
+
+
+def test_dispersion_of_gfn2():
+    """Around 2.66 A the sodium atoms of a cube change reference atoms, the sharpest feature of GFN2-xTB's energy."""
+    total, dispersion = [], []
+    for edge in np.linspace(2.5, 2.8, 31):
+        places = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+        cube = Atoms([("Na", "Cl")[n] for n in places.sum(1) % 2], edge * places)
+        cube.calc = TBLite(method="GFN2-xTB", verbosity=0, accuracy=0.01)
+        total.append(cube.get_potential_energy())
+        dispersion.append(energy("d4", "gfn2", cube, cube.get_charges(), 20.0))
+    rest = np.abs(np.diff(np.array(total) - dispersion, 4)).max()
+    assert rest < 1e-3 * np.abs(np.diff(total, 4)).max()

@@ -23,6 +23,8 @@ MODELS = {
     "qeq": ModelConfig(preset="qeq", cutoff=5.0, channels=8, l_max=1),
     "hdnnp4g": ModelConfig(preset="hdnnp4g", cutoff=5.0, channels=8, l_max=1),
     "spooky": ModelConfig(preset="spooky", cutoff=5.0, channels=8, l_max=1),
+    "learned": ModelConfig(preset="learned", cutoff=4.0, channels=8),
+    "full": ModelConfig(preset="full", cutoff=5.0, channels=8, l_max=1),
 }
 
 

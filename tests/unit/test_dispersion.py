@@ -67,12 +67,12 @@ def test_functionals_are_known_in_any_case():
 
 def test_an_element_without_references():
     with pytest.raises(ValueError, match=r"d4 has no reference atoms of Rf, Db.*H to Lr.*dispersion to none"):
-        references("d4", [1, 104, 105])
+        references("d4", [1, 104, 105], "pbe")
 
 
 def test_every_element_has_references():
     for kind in ("d3", "d4"):
-        table = references(kind, list(range(1, 104)))
+        table = references(kind, list(range(1, 104)), "pbe")
         assert table.mask.any(axis=1).all()
         own = np.einsum("iaia->ia", table.c6)  # [n_elements, n]
         assert (own[table.mask] > 0).all() and not own[~table.mask].any()

@@ -130,6 +130,20 @@ def test_scales_are_rms_of_the_labels(sets):
     assert scales.energy == scales.forces and scales.spins == 1.0
 
 
+def test_scale_of_charges_is_their_deviation_within_an_element(sets):
+    structures = structures_of(sets.trimers(6) + sets.copper(2))
+    labelled = [s for s in structures if "charges" in s.labels]
+    numbers, values = (
+        np.concatenate(x) for x in zip(*[(s.numbers, s.labels["charges"]) for s in labelled], strict=True)
+    )
+    deviations = [values[numbers == z] - values[numbers == z].mean() for z in set(numbers)]
+    expected = np.sqrt(np.mean(np.concatenate(deviations) ** 2))
+    assert math.isclose(label_scales(structures, [29, 47], [0.0, 0.0]).charges, expected, rel_tol=1e-12)
+    for structure in labelled:
+        structure.labels["charges"] = 0.7 + 1e-3 * values[: structure.n_atoms]
+    assert label_scales(structures, [29, 47], [0.0, 0.0]).charges == 0.005
+
+
 def test_energy_scale_without_forces(sets):
     structures = structures_of(sets.trimers(4, labels=("energy",)))
     above = [(float(s.labels["energy"]) + 300.0) / 3**0.5 for s in structures]

@@ -81,7 +81,8 @@ class ChargeEquilibration(nn.Module):
             common = system_sums((weight * right).unsqueeze(1), batch, n) / total  # [n_systems, 1]
             residual = right - common.index_select(0, batch).squeeze(1)
             norm = system_sums((weight * residual * residual).unsqueeze(1), batch, n)
-            smallest, direction = smallest_norm(norm), weight * residual
+            smallest = smallest_norm(system_sums((weight * right * right).unsqueeze(1), batch, n))
+            direction = weight * residual
             for _ in range(self.iterations):
                 active = norm > smallest
                 response = self.response(direction, hardness, around)

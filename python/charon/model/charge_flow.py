@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from charon.model.electrostatics import Coulomb
 from charon.model.implicit import ratio, smallest_norm, solution
-from charon.model.radial import cutoff_envelope
+from charon.model.radial import DecayTable
 from charon.model.surroundings import Surroundings
 from charon.model.system_sums import system_sums
 from charon.ops import halo_forward, message
@@ -31,25 +31,10 @@ class Mobility(nn.Module):
     x is between 0 and 2 and comes from the scalars; R_k falls off exponentially.
     """
 
-    distance: Tensor
-    envelope: Tensor
-
     def __init__(self, channels: int, width: int, cutoff: float, knots: int) -> None:
         super().__init__()
-        self.spacing = cutoff / knots
         self.readiness = nn.Linear(channels, width)
-        self.amplitude = nn.Parameter(torch.full((width,), -4.0))  # before softplus: bonds begin as insulators
-        self.decay = nn.Parameter(torch.linspace(0.0, 2.0, width))  # before softplus, 1/A
-        distance = torch.arange(-1, knots + 2, dtype=torch.float64) * self.spacing  # [knots + 3]
-        envelope = cutoff_envelope(distance.abs() / cutoff)
-        envelope[-3:] = 0.0
-        self.register_buffer("distance", distance.unsqueeze(1))
-        self.register_buffer("envelope", envelope.unsqueeze(1))
-
-    def table(self) -> Tensor:
-        """Positive spline coefficients of R_k [knots + 3, 1, width], so that R_k is positive."""
-        decay, amplitude = torch.nn.functional.softplus(self.decay), torch.nn.functional.softplus(self.amplitude)
-        return (amplitude * torch.exp(-decay * (self.distance - 2.0)) * self.envelope).unsqueeze(1)
+        self.table = DecayTable(width, -4.0, cutoff, knots)  # bonds begin as insulators
 
     def bonds(self, scalars: Tensor, around: Surroundings) -> list[Tensor]:
         """x of all atoms [n_all, width], the table of R_k, and the sums `sum_j w_ij` [n_local]."""
@@ -62,7 +47,7 @@ class Mobility(nn.Module):
         n = values.size(0)
         sent = (ready * halo_forward(values.unsqueeze(1), ready.size(0))).unsqueeze(1)  # [n_all, 1, width]
         edge_vector, edge_index, lists = around.edge_vector, around.edge_index, around.lists
-        summed = message(sent, table, edge_vector, edge_index, lists, n, 0, True, self.spacing)
+        summed = message(sent, table, edge_vector, edge_index, lists, n, 0, True, self.table.spacing)
         return (ready[:n] * summed[:, 0]).sum(1)
 
     def laplacian(self, values: Tensor, bonds: list[Tensor], around: Surroundings) -> Tensor:
@@ -128,7 +113,7 @@ class ChargeFlow(nn.Module):
             flow = self.mobility.laplacian(residual, bonds, around)
             direction, outflow = residual, flow  # and its Laplacian
             norm = system_sums((residual * flow).unsqueeze(1), batch, n)
-            smallest = smallest_norm(norm)
+            smallest = smallest_norm(system_sums((bonds[2] * right * right).unsqueeze(1), batch, n))
             for _ in range(self.iterations):
                 active = norm > smallest
                 response = direction + self.response(outflow, hardness, around)

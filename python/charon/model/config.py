@@ -31,6 +31,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dispersion": {"kind": "d4"},
         "repulsion": "trainable",
     },
+    "learned": {"electronic": "equilibration", "nonlocal": "propagator"},
+    "full": {
+        "electronic": "equilibration",
+        "nonlocal": "propagator",
+        "electrostatics": {},
+        "dispersion": {"kind": "d4"},
+    },
 }
 """What `preset` stands for; `hdnnp4g` and `spooky` take charge and spin as those models do, for comparison."""
 
@@ -49,9 +56,11 @@ class ModelConfig(BaseModel):
     along bonds only.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
-    preset: Literal["local", "nse", "qeq", "hdnnp4g", "spooky"] | None = Field(None, description="names the physics")
+    preset: Literal["local", "nse", "qeq", "learned", "full", "hdnnp4g", "spooky"] | None = Field(
+        None, description="names the physics"
+    )
     cutoff: float = Field(5.0, gt=0.5, le=20.0, description="reach of one message, A")
     core: Literal["charon", "painn", "egnn"] = Field("charon", description="form of messages and updates")
     size: Literal["small", "medium", "large"] | None = Field(None, description="names channels, layers and l_max")
@@ -69,6 +78,14 @@ class ModelConfig(BaseModel):
     charge_solver: Literal["none", "equilibration", "flow"] = Field("none", description="of the last layer's charges")
     solver_iterations: int = Field(20, ge=1, le=200, description="conjugate gradient steps of the charge solver")
     field_steps: int = Field(0, ge=0, description="layers after which potential and field re-enter, but not the last")
+    nonlocal_: Literal["none", "propagator"] = Field(
+        "none", alias="nonlocal", description="what is learned beyond the reach of messages, between layers"
+    )
+    propagator_channels: int = Field(8, ge=1, le=256, description="channels of the propagator")
+    propagator_ranks: tuple[Literal[0, 1, 2], ...] = Field(
+        (0, 1, 2), min_length=1, description="ranks of the states that it carries: 2 for orientation"
+    )
+    propagator_steps: int = Field(20, ge=1, le=64, description="hops that the propagator follows")
     dispersion: DispersionConfig | None = Field(None, description="D3(BJ) or two-body D4; null: none")
     repulsion: Literal["none", "zbl", "trainable"] = Field(
         "zbl", description="screened nuclear repulsion inside the covalent radii: ZBL's, or one that starts from it"
@@ -121,4 +138,4 @@ class ModelConfig(BaseModel):
 
     def transfer_width(self) -> int:
         """Numbers per atom that the charge transfers exchange."""
-        return 4 * self.transfer_channels if (self.electronic, self.charge_form) == ("equilibration", "transfer") else 0
+        return 2 * self.transfer_channels if (self.electronic, self.charge_form) == ("equilibration", "transfer") else 0

@@ -11,6 +11,7 @@ from charon.model.equilibration import Equilibration, FreeSource, TransferSource
 from charon.model.field_step import FieldStep
 from charon.model.message import Message
 from charon.model.painn import PainnMessage, PainnUpdate
+from charon.model.propagator import Propagator
 from charon.model.spooky import StateEmbedding
 from charon.model.surroundings import Surroundings
 from charon.model.update import TensorUpdate, VectorUpdate
@@ -98,8 +99,11 @@ class Core(nn.Module):
     layers the field of the charges may re-enter (`FieldStep`), and `FinalCharges` has the last word on charges.
     """
 
-    def __init__(self, config: ModelConfig, n_elements: int, mean_neighbors: float, coulomb: Coulomb | None) -> None:
+    def __init__(
+        self, config: ModelConfig, elements: list[int], mean_neighbors: float, coulomb: Coulomb | None
+    ) -> None:
         super().__init__()
+        n_elements = len(elements)
         self.ranks = 4 if config.l_max == 1 else 9
         self.embedding = nn.Embedding(n_elements, config.channels)
         self.state_embedding = StateEmbedding(config.channels, config.electronic == "spooky")
@@ -113,8 +117,12 @@ class Core(nn.Module):
             FieldStep(config.channels, coulomb if first_field <= i < config.layers - 1 else None)
             for i in range(config.layers)
         )
+        propagates = config.nonlocal_ == "propagator"
+        propagators = [Propagator(config, elements, propagates and i < config.layers - 1) for i in range(config.layers)]
+        self.propagators = nn.ModuleList(propagators)
         self.charges = FinalCharges(config, n_elements, coulomb)
-        self.exchange_width = max(*(layer.exchange_width for layer in layers), self.charges.exchange_width)
+        widths = [*(layer.exchange_width for layer in layers), *(part.exchange_width for part in propagators)]
+        self.exchange_width = max(*widths, self.charges.exchange_width)
         self.readouts = nn.ModuleList(nn.Linear(config.channels, 1, bias=False) for _ in range(config.layers))
         self.last = nn.Sequential(nn.Linear(config.channels, config.channels), nn.SiLU(), nn.Linear(config.channels, 1))
         self.dipole = nn.Linear(config.channels, 1, bias=False)
@@ -136,11 +144,12 @@ class Core(nn.Module):
         charge_spin = torch.zeros((n_local, 2), dtype=embedded.dtype, device=types.device)
         energy = torch.zeros(n_local, dtype=embedded.dtype, device=types.device)
         leftover = torch.zeros_like(target)
-        for layer, field, readout in zip(self.layers, self.fields, self.readouts):
+        for layer, field, propagator, readout in zip(self.layers, self.fields, self.propagators, self.readouts):
             state, charge_spin, left = layer(
                 state, charge_spin, embedding, types, edge_vector, edge_index, lists, target, batch
             )
             state = field(state, charge_spin[:, 0], prepared)
+            state = propagator(state, types, edge_vector, edge_index)
             energy = energy + readout(state[:, 0]).squeeze(1)
             leftover = leftover + left * left
         scalars, charge_spin, own, left, solved = self.charges(state[:, 0], charge_spin, external, target, around)

@@ -13,24 +13,29 @@ import torch
 from torch import Tensor, nn
 
 from charon.model.config import ModelConfig
-from charon.model.radial import RadialTable
+from charon.model.radial import DecayTable
 from charon.ops import allsum, halo_forward, message
 
 
 class TransferSource(nn.Module):
     """Unconstrained charges and spins from antisymmetric transfers along edges, so each fragment sums to zero.
 
-    `q~_i = sum_j sum_k w_k(r_ij) (x_ik y_jk - y_ik x_jk)`; the spins' `y` is multiplied by the spin that the atom
-    already carries, hence the spins of a closed shell (u = 0) are exactly zero and flipping all spins flips them all.
-    x and y are bounded smoothly: a product of two of them would otherwise run away where atoms come closer than in any
-    data, and the energy with it.
+    In each of some channels an atom gives P away, in shares that its neighbors' acceptance b > 0 and distance decide:
+
+        q~_i = sum_k sum_j (t_ijk - t_jik),      t_ijk = P_ik R_k(r_ij) b_jk / (1 + sum_l R_k(r_il) b_lk)
+
+    with R > 0 and zero at the cutoff, so a cation has nearly the same charge with few or many anions around it, and an
+    atom whose neighbors leave gives nothing. P is bounded smoothly: it would otherwise run away where atoms come closer
+    than in any data, and the energy with it. The spins' P is multiplied by the spin that the atom already carries,
+    hence the spins of a closed shell (u = 0) are exactly zero and flipping all spins flips them all.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.width = config.transfer_channels
-        self.pair = nn.Linear(config.channels, 4 * self.width)
-        self.table = RadialTable(config.radial_functions, config.cutoff, config.knots, 1, 2 * self.width)
+        self.offer = nn.Linear(config.channels, 2 * self.width)
+        self.acceptance = nn.Linear(config.channels, 2 * self.width)
+        self.table = DecayTable(2 * self.width, 0.0, config.cutoff, config.knots)
 
     def forward(
         self,
@@ -42,16 +47,17 @@ class TransferSource(nn.Module):
         n_all: int,
     ) -> Tensor:
         """`scalars` [n_local, channels], `spins` [n_local] -> unconstrained (charge, spin) [n_local, 2]."""
-        n, width = scalars.size(0), self.width
-        pair = 2.0 * torch.tanh(0.5 * self.pair(scalars))
-        pair = pair.reshape(n, 2, 2, width)  # [n_local, x or y, charge or spin, width]
-        carried = torch.stack([torch.ones_like(spins), spins], dim=1).unsqueeze(2)  # [n_local, 2, 1]
-        x, y = pair[:, 0], pair[:, 1] * carried  # [n_local, 2, width]
-        sent = halo_forward(torch.cat([x, y], dim=1).reshape(n, 1, 4 * width), n_all)
-        table = self.table().repeat(1, 1, 2)  # the same filters for x and y
-        summed = message(sent, table, edge_vector, edge_index, lists, n, 0, True, self.table.spacing)
-        summed = summed.reshape(n, 4, width)
-        return (x * summed[:, 2:] - y * summed[:, :2]).sum(2)
+        n, width, spacing = scalars.size(0), self.width, self.table.spacing
+        offer = 2.0 / width**0.5 * torch.tanh(self.offer(scalars)).reshape(n, 2, width)
+        offer = (offer * torch.stack([torch.ones_like(spins), spins], dim=1).unsqueeze(2)).flatten(1)  # [n, 2 width]
+        acceptance = 2.0 * torch.sigmoid(self.acceptance(scalars))  # [n, 2 width]
+        table = self.table()
+        sent = halo_forward(acceptance.unsqueeze(1), n_all)
+        accepted = message(sent, table, edge_vector, edge_index, lists, n, 0, True, spacing)[:, 0]  # [n, 2 width]
+        rate = offer / (1.0 + accepted)
+        sent = halo_forward(rate.unsqueeze(1), n_all)
+        offered = message(sent, table, edge_vector, edge_index, lists, n, 0, True, spacing)[:, 0]
+        return (rate * accepted - acceptance * offered).reshape(n, 2, width).sum(2)
 
 
 class FreeSource(nn.Module):

@@ -59,7 +59,11 @@ def ratio(numerator: Tensor, denominator: Tensor, active: Tensor) -> Tensor:
     return torch.where(active, numerator, 0.0) / torch.where(active, denominator, 1.0)
 
 
-def smallest_norm(norm: Tensor) -> Tensor:
-    """The squared norm below which a residual that began with `norm` is rounding error."""
-    epsilon = 1e-7 if norm.dtype == torch.float32 else 1e-16
-    return norm * (100.0 * epsilon) ** 2
+def smallest_norm(scale: Tensor) -> Tensor:
+    """The squared norm below which a residual is rounding error.
+
+    `scale` is the squared norm of the right side before anything that solves no equation, such as a constant, is taken
+    off it: what is left may be rounding error from the start.
+    """
+    epsilon = 1e-7 if scale.dtype == torch.float32 else 1e-16
+    return scale * (100.0 * epsilon) ** 2

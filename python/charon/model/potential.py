@@ -38,7 +38,7 @@ class Potential(nn.Module):
         coulomb = None if config.electrostatics is None else Coulomb(elements, config.cutoff, config.electrostatics)
         self.has_electrostatics = coulomb is not None
         self.electrostatics = cast(Coulomb, nn.Identity() if coulomb is None else coulomb)
-        self.core = Core(config, len(elements), statistics.mean_neighbors, coulomb)
+        self.core = Core(config, elements, statistics.mean_neighbors, coulomb)
         self.has_dispersion = config.dispersion is not None
         dispersion = Dispersion(elements, config.cutoff, config.dispersion) if config.dispersion else nn.Identity()
         self.dispersion = cast(Dispersion, dispersion)

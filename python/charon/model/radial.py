@@ -50,3 +50,29 @@ class RadialTable(nn.Module):
     def forward(self) -> Tensor:
         """[knots + 3, filters, channels]."""
         return self.weight(self.values).reshape(self.values.size(0), self.filters, self.channels)
+
+
+class DecayTable(nn.Module):
+    """Spline coefficients of positive filters that fall off exponentially and end at the cutoff.
+
+    Positive coefficients make positive splines. `amplitude`, before softplus, is where they start at 2 A.
+    """
+
+    distance: Tensor
+    envelope: Tensor
+
+    def __init__(self, width: int, amplitude: float, cutoff: float, knots: int) -> None:
+        super().__init__()
+        self.spacing = cutoff / knots
+        self.amplitude = nn.Parameter(torch.full((width,), amplitude))
+        self.decay = nn.Parameter(torch.linspace(0.0, 2.0, width))  # before softplus, 1/A
+        distance = torch.arange(-1, knots + 2, dtype=torch.float64) * self.spacing  # [knots + 3]
+        envelope = cutoff_envelope(distance.abs() / cutoff)
+        envelope[-3:] = 0.0
+        self.register_buffer("distance", distance.unsqueeze(1))
+        self.register_buffer("envelope", envelope.unsqueeze(1))
+
+    def forward(self) -> Tensor:
+        """[knots + 3, 1, width]."""
+        decay, amplitude = torch.nn.functional.softplus(self.decay), torch.nn.functional.softplus(self.amplitude)
+        return (amplitude * torch.exp(-decay * (self.distance - 2.0)) * self.envelope).unsqueeze(1)

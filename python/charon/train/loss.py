@@ -17,14 +17,18 @@ LABELS = ("energy", "forces", "stress", "charges", "spins", "dipole")
 TERMS = (*LABELS, "leftover")
 LENGTH = 1.0
 """Length (A) that turns the scale of forces into a scale of energies."""
+SMALLEST_DEVIATION = 0.005
+"""Scale of charges (e) and spins that hardly differ within elements."""
 
 
 @dataclass(frozen=True)
 class Scales:
     """The unit of each label's error: RMS of the label in the training set (eV, A, e).
 
-    Of energies it is RMS force x 1 A, an energy per sqrt(atom) that does not depend on reference energies;
-    without forces it is the RMS of the energy above the references per sqrt(atom).
+    Of charges and spins it is the RMS deviation from the mean of the element, since what is the same for all atoms of
+    an element says nothing of the accuracy that counts; 5 me at least. Of energies it is RMS force x 1 A, an energy per
+    sqrt(atom) that does not depend on reference energies; without forces it is the RMS of the energy above the
+    references per sqrt(atom).
     """
 
     energy: float = 1.0
@@ -42,6 +46,7 @@ class Scales:
 def label_scales(structures: Sequence[Structure], elements: Sequence[int], references: Sequence[float]) -> Scales:
     """Scales from the training set; `references` are the energies (eV) of `elements` (atomic numbers)."""
     scales = {label: _rms([s.labels[label] for s in structures if label in s.labels]) for label in LABELS[1:]}
+    scales |= {label: _deviation(label, structures, elements) for label in ("charges", "spins")}
     if any("forces" in s.labels for s in structures):
         scales["energy"] = scales["forces"] * LENGTH
     else:
@@ -53,6 +58,17 @@ def label_scales(structures: Sequence[Structure], elements: Sequence[int], refer
         ]
         scales["energy"] = _rms([np.array(above)])
     return Scales(**scales)
+
+
+def _deviation(label: str, structures: Sequence[Structure], elements: Sequence[int]) -> float:
+    """RMS deviation of a label of atoms from its mean over the atoms of the same element."""
+    labelled = [s for s in structures if label in s.labels]
+    if not labelled:
+        return 1.0
+    numbers = np.concatenate([s.numbers for s in labelled])
+    values = np.concatenate([s.labels[label] for s in labelled])
+    deviations = [values[numbers == z] - values[numbers == z].mean() for z in elements if (numbers == z).any()]
+    return max(_rms(deviations), SMALLEST_DEVIATION) if np.any(values) else 1.0
 
 
 def _rms(values: Sequence[np.ndarray]) -> float:

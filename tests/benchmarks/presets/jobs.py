@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from charon.metrics import ErrorRow, error_table, overall
+from charon.model.config import PRESETS
 from charon.run_directory import RunDirectory
 from charon.structure import Structure
 
@@ -86,8 +87,18 @@ def preset_command(job: Job, preset: Preset, files: Mapping[str, Path]) -> list[
     overrides += [f"training.max_minutes={job.minutes}"]
     if job.set.spin is not None:
         overrides.append(f"data.spin={job.set.spin}")
-    words = [str(HERE / "presets.yaml"), *overrides, *preset.overrides, *job.extra]
+    overrides += [*preset.overrides, *dispersion_overrides(job.set, preset)]
+    words = [str(HERE / "presets.yaml"), *overrides, *job.extra]
     return [*charon, "train", *words, "--run-dir", str(run.path)]
+
+
+def dispersion_overrides(of: Set, preset: Preset) -> list[str]:
+    """The dispersion that the labels have, for presets with dispersion; D3 does not become D4, which needs charges."""
+    own = PRESETS.get(preset.name.partition("-")[0], {}).get("dispersion")
+    if of.dispersion is None or own is None or (own["kind"], of.dispersion[0]) == ("d3", "d4"):
+        return []
+    kind, functional = of.dispersion
+    return [f"model.dispersion.kind={kind}", f"model.dispersion.functional={functional}"]
 
 
 def preset_figures(job: Job) -> dict[str, Any]:

@@ -38,6 +38,8 @@ class Set:
     spin: int | None = None
     """Multiplicity of files that do not say it."""
     shipped: bool = False
+    dispersion: tuple[str, str] | None = None
+    """Kind and functional of the dispersion that the labels contain, where it is not the presets' own."""
 
     def paths(self, folder: Path) -> dict[str, Path]:
         """The file of each split; a set of one file is divided into `folder`. Raises SetMissing."""
@@ -97,9 +99,9 @@ def save_frames(structures: Sequence[Structure], path: Path) -> None:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def _xtb(name: str, about: str, batch_size: int = 16, validate_every: int = 2) -> Set:
+def _xtb(name: str, about: str, batch_size: int = 16, validate_every: int = 2, gfn: int = 2) -> Set:
     files = tuple(f"xtb/{name}_{split}.xyz.xz" for split in ("train", "val", "test"))
-    return Set(name, about, files, batch_size, validate_every)
+    return Set(name, about, files, batch_size, validate_every, dispersion={1: ("d3", "gfn1"), 2: ("d4", "gfn2")}[gfn])
 
 
 SETS = {
@@ -109,7 +111,7 @@ SETS = {
         _xtb("nacl", "Na8Cl8+ and Na9Cl8+, GFN2-xTB"),
         _xtb("ag3", "Ag3+ and Ag3-, GFN2-xTB"),
         _xtb("carbenes", "CXY: singlets, triplets, cations and anions, GFN2-xTB"),
-        _xtb("au_mgo", "Au2 on MgO(001), with and without Al, periodic, GFN1-xTB", 2, 4),
+        _xtb("au_mgo", "Au2 on MgO(001), with and without Al, periodic, GFN1-xTB", 2, 4, gfn=1),
         Set("carbon4g", "C10H2 and C10H3+, PBE, Hirshfeld charges, n2p2", ("n2p2/carbon4g.xyz.xz",), 8, 20, spin=1),
         Set("aumgo4g", "Au2 on MgO(001), PBE, Hirshfeld charges, n2p2", ("n2p2/aumgo4g.xyz.xz",), 1, 15, spin=1),
         Set(
@@ -118,6 +120,7 @@ SETS = {
             tuple(f"clusters/{split}.xyz.xz" for split in SPLITS),
             validate_every=1,
             shipped=True,
+            dispersion=("d4", "gfn2"),
         ),
     )
 }

@@ -19,14 +19,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "electronic": {"l_max": 1},
     "l_max 2": {"l_max": 2, "electronic": "none"},
     "l_max 2, electronic": {"l_max": 2},
+    **{f"preset {name}": {"preset": name, "layers": 2} for name in ("local", "nse", "qeq", "learned", "full")},
 }
-"""What each variant changes of the defaults of `ModelConfig`."""
+"""What each variant changes of the defaults of `ModelConfig`; presets have the size `medium`."""
 
 
 def build_model(variant: str, atoms: Atoms) -> Potential:
-    """64 channels, 3 layers, cutoff 5 A, float32, for the elements and density of `atoms`."""
+    """64 channels, 3 layers but for presets, cutoff 5 A, float32, for the elements and density of `atoms`."""
     torch.manual_seed(0)
-    config = ModelConfig(cutoff=CUTOFF, channels=64, layers=3, **VARIANTS[variant])
+    config = ModelConfig(**{"cutoff": CUTOFF, "channels": 64, "layers": 3, **VARIANTS[variant]})
     elements = sorted({int(z) for z in atoms.numbers})
     return build_potential(config, elements, Statistics((0.0,) * len(elements), mean_neighbors(atoms)))
 
@@ -54,4 +55,4 @@ def export_variant(variant: str, atoms: Atoms, folder: Path) -> Path:
 
 def uses_state(variant: str) -> bool:
     """Whether LAMMPS must be told charge and spin."""
-    return "electronic" not in VARIANTS[variant]
+    return ModelConfig(**VARIANTS[variant]).electronic != "none"

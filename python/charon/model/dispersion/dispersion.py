@@ -31,7 +31,7 @@ class Dispersion(nn.Module):
 
     def __init__(self, elements: list[int], cutoff: float, config: DispersionConfig) -> None:
         super().__init__()
-        table = references(config.kind, elements)
+        table = references(config.kind, elements, config.functional)
         c6 = torch.from_numpy(table.c6)  # [n_elements, n, n_elements, n]
         element, reference = torch.nonzero(torch.from_numpy(table.mask), as_tuple=True)  # [n_channels]
         self.register_buffer("channel_element", element)

@@ -17,6 +17,8 @@ FREQUENCY_WEIGHTS = np.array(
 """Trapezoidal weights of the 23 imaginary frequencies, Hartree (Caldeweyher et al. 2019)."""
 CHARGE_HEIGHT, CHARGE_STEEPNESS = 3.0, 2.0
 """Of D4's charge scaling."""
+GFN2_LAST = 86
+"""Radon: the last element of GFN2-xTB."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,17 @@ def damping_parameters(kind: str, functional: str) -> tuple[float, float, float,
     return values["s6"], values["s8"], values["a1"], values["a2"] * Bohr
 
 
-def references(kind: str, elements: list[int]) -> References:
-    """The reference atoms of these atomic numbers.
+def references(kind: str, elements: list[int], functional: str) -> References:
+    """The reference atoms of these atomic numbers; D4's with the charges of GFN2-xTB if the functional is `gfn2`.
 
     Raises:
         ValueError: an element without references.
     """
-    table = np.load(FOLDER / f"{kind}.npz")
+    table = dict(np.load(FOLDER / f"{kind}.npz"))
     number = table["number"]  # [n_references]
+    if (kind, functional.lower()) == ("d4", "gfn2"):
+        number = np.where(number <= GFN2_LAST, number, 0)
+        table |= {name: table[f"{name}_gfn2"] for name in ("charge", "polarisability")}
     missing = [chemical_symbols[z] for z in elements if z not in number]
     if missing:
         raise ValueError(
@@ -104,7 +109,7 @@ def references(kind: str, elements: list[int]) -> References:
     )
 
 
-def _c6(table: np.lib.npyio.NpzFile, index: np.ndarray) -> np.ndarray:
+def _c6(table: dict[str, np.ndarray], index: np.ndarray) -> np.ndarray:
     """C6 of all pairs of these references, [n, n], atomic units: tabulated (D3), or by Casimir and Polder (D4)."""
     if "c6" in table:
         first, second = np.maximum(index[:, None], index), np.minimum(index[:, None], index)
