@@ -12,7 +12,7 @@ from .conftest import batch_of, random_potential, together
 
 ONLY = ModelConfig(**{"nonlocal": "propagator"}, cutoff=3.5, channels=16, electronic="none", repulsion="none")
 LEARNED = ModelConfig(preset="learned", cutoff=3.5, channels=16)
-LOCAL = ModelConfig(preset="local", cutoff=3.5, channels=16)
+LOCAL = ModelConfig(preset="local", dispersion=None, cutoff=3.5, channels=16)
 
 
 def cumulene(carbons: int, degrees: float) -> Structure:

@@ -1,0 +1,160 @@
+"""Cumulenes C_nH4, whose energy follows the dihedral angle of ends up to 14 A apart: can a model know?
+
+    export CHARON_BENCH_DATA=<folder>
+    python -m tests.benchmarks.nonlocal_study.cumulenes                     all variants, three seeds
+    python -m tests.benchmarks.nonlocal_study.cumulenes --variants learned --seeds 0 --steps 3000
+
+Trains on the lengths 3-10, 13 and 14 of `cumulene/` and asks for the dihedral scan of C12H4, a length that training
+never saw, and for the sign of E(88 degrees) - E(2 degrees) of ideal chains of 4 to 20 carbons, which alternates. Equal
+steps, one thread, two trainings at a time. Two frames near 180 degrees (n = 9 of train, n = 13 of val) are left out:
+the reference method jumps there by 0.4-0.5 eV. The runs go to runs/cumulenes, figures to results/cumulenes.json; a run
+that has ended is not repeated.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+
+from charon import Calculator
+
+from ..accuracy.sets import DATA
+from ..presets.run import ROOT
+
+RESULTS = Path(__file__).parents[1] / "results" / "cumulenes.json"
+WORK = ROOT / "runs" / "cumulenes"
+VARIANTS = {
+    "local": ("model.preset=local", "model.dispersion=null"),
+    "nse": ("model.preset=nse",),
+    "learned": ("model.preset=learned",),
+    "full": ("model.preset=full",),
+    "learned, 10 steps": ("model.preset=learned", "model.propagator_steps=10"),
+    "learned, 4 channels": ("model.preset=learned", "model.propagator_channels=4"),
+    "learned, tensors only": ("model.preset=learned", "model.propagator_ranks=[2]"),
+}
+TRAINING = (
+    "model.cutoff=3.5",
+    "training.batch_size=10",
+    "training.ema_decay=0.99",
+    "training.validate_every=20",
+    "training.checkpoint_every=20",
+)
+LEFT_OUT = {("train", 9), ("val", 13)}
+"""Split and length whose frame beyond 175 degrees is left out."""
+LENGTHS = range(4, 21)
+
+
+def split(name: str) -> Path:
+    """A split of the set with total charge and spin, as a file of the work folder."""
+    path = WORK / f"{name}.xyz"
+    if not path.is_file():
+        frames = ase.io.read(Path(os.environ[DATA]) / "cumulene" / f"{name}.xyz.xz", ":")
+        kept = [a for a in frames if (name, a.info["nC"]) not in LEFT_OUT or a.info["phi"] < 175.0]
+        for atoms in kept:
+            atoms.info.update(charge=0, spin=1)
+        WORK.mkdir(parents=True, exist_ok=True)
+        ase.io.write(path.with_suffix(".partial"), kept, format="extxyz")
+        path.with_suffix(".partial").replace(path)
+    return path
+
+
+def chain(carbons: int, degrees: float) -> Atoms:
+    """An ideal cumulene, C=C 1.28 A, one end turned about the axis."""
+    z = 1.28 * np.arange(carbons)
+    places = [[0.0, 0.0, height] for height in z]
+    for height, angle in ((z[0] - 0.57, 0.0), (z[-1] + 0.57, np.radians(degrees))):
+        side = 0.93 * np.array([np.cos(angle), np.sin(angle), 0.0])
+        places += [side + [0, 0, height], -side + [0, 0, height]]
+    return Atoms(f"C{carbons}H4", places, info={"charge": 0, "spin": 1})
+
+
+def train(variant: str, seed: int, steps: int) -> Path:
+    """The exported model of a run."""
+    run = WORK / f"{variant.replace(', ', '-').replace(' ', '_')}-seed{seed}-{steps}"
+    model = run.with_suffix(".pt")
+    if model.is_file():
+        return model
+    charon = [sys.executable, "-m", "charon.cli"]
+    settings = [f"data.validation={split('val')}", f"training.seed={seed}", f"training.steps={steps}"]
+    base = WORK / "base.yaml"
+    base.write_text(f"data: {{train: {split('train')}}}\n", encoding="utf-8")
+    begin = [*charon, "train", str(base), *settings, *TRAINING, *VARIANTS[variant], "--run-dir", str(run)]
+    command = [*charon, "resume", str(run)] if (run / "checkpoints" / "last.pt").is_file() else begin
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for words in (command, [*charon, "export", str(run), "-o", str(model)]):
+        with run.with_suffix(".log").open("a") as log:
+            subprocess.run(words, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, check=True)
+    return model
+
+
+def energies(calculator: Calculator, frames: list[Atoms]) -> np.ndarray:
+    """Predicted energies, eV."""
+    found = []
+    for frame in frames:
+        atoms = Atoms(frame.numbers, frame.positions, info={"charge": 0, "spin": 1})
+        atoms.calc = calculator
+        found.append(atoms.get_potential_energy())
+    return np.array(found)
+
+
+def figures(model: Path) -> dict[str, Any]:
+    """Validation RMSE, RMSE of the scan about its mean and its barrier (meV), and the differences by length (meV)."""
+    calculator = Calculator(model)
+    held_out = ase.io.read(split("val"), ":")
+    scan = ase.io.read(Path(os.environ[DATA]) / "cumulene" / "angle_scan_n12.xyz.xz", ":")
+    errors = energies(calculator, held_out) - [a.get_potential_energy() for a in held_out]
+    reference = np.array([a.get_potential_energy() for a in scan])
+    predicted = energies(calculator, scan)
+    difference = (predicted - predicted.mean()) - (reference - reference.mean())
+    turned = {n: 1e3 * float(np.diff(energies(calculator, [chain(n, 2.0), chain(n, 88.0)]))[0]) for n in LENGTHS}
+    return {
+        "validation_mev": 1e3 * float(np.sqrt(np.mean(errors**2))),
+        "scan_mev": 1e3 * float(np.sqrt(np.mean(difference**2))),
+        "barrier_mev": 1e3 * float(predicted[-1] - predicted[0]),
+        "scan": [1e3 * float(e - predicted[0]) for e in predicted],
+        "reference": [1e3 * float(e - reference[0]) for e in reference],
+        "angles": [float(a.info["phi"]) for a in scan],
+        "turned_mev": turned,
+        "wrong_signs": [n for n, change in turned.items() if (change > 0) != (n % 2 == 0)],
+    }
+
+
+def attend(job: tuple[str, int, int]) -> None:
+    """Trains, judges and records one run."""
+    variant, seed, steps = job
+    found = figures(train(*job))
+    print(
+        f"{variant}, seed {seed}, {steps} steps: val {found['validation_mev']:.1f}, scan {found['scan_mev']:.1f}, "
+        f"barrier {found['barrier_mev']:.0f} meV, wrong signs {found['wrong_signs']}",
+        flush=True,
+    )
+    record = {"variant": variant, "seed": seed, "steps": steps, **found}
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else []
+    known = [r for r in known if (r["variant"], r["seed"], r["steps"]) != job]
+    RESULTS.write_text(json.dumps([*known, record], indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--parallel", type=int, default=2)
+    options = parser.parse_args()
+    split("train"), split("val")
+    jobs = [(variant, seed, options.steps) for variant in options.variants for seed in options.seeds]
+    with ThreadPoolExecutor(options.parallel) as pool:
+        list(pool.map(attend, jobs))
+
+
+if __name__ == "__main__":
+    main()
