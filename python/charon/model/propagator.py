@@ -93,10 +93,11 @@ class Propagator(nn.Module):
         width = config.propagator_channels
         self.bonds = Bonds(config, elements)
         self.source = nn.ModuleList(ChannelMix(config.channels, width) for _ in self.ranks)
-        self.back = nn.ModuleList(ChannelMix(width, config.channels) for _ in self.ranks)
+        mixes = [ChannelMix(width, config.channels) for _ in self.ranks]
         with torch.no_grad():
-            for back in self.back:
-                back.weight.mul_(3.0)  # what comes from afar is weak: let it be seen from the start
+            for mix in mixes:
+                mix.weight.mul_(3.0)  # what comes from afar is weak: let it be seen from the start
+        self.back = nn.ModuleList(mixes)
         start = torch.linspace(0.5, LARGEST_DECAY, (width + 1) // 2)
         start = torch.stack([start, -start], dim=1).flatten()[:width]  # decays of both signs
         self.decay = nn.Parameter(torch.atanh(start))
