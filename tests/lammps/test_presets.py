@@ -18,6 +18,7 @@ PRESETS = {
     "spooky": {"preset": "spooky"},
     "learned": {"preset": "learned", "l_max": 2},
     "full": {"preset": "full"},
+    "attention": {"nonlocal": ["attention", "spooky"]},
     "mesh": {"preset": "qeq", "electrostatics": {"method": "mesh"}, "dispersion": {"kind": "d4", "method": "mesh"}},
 }
 DTYPES = {"float64": torch.float64, "float32": torch.float32}

@@ -25,6 +25,7 @@ MODELS = {
     "spooky": ModelConfig(preset="spooky", cutoff=5.0, channels=8, l_max=1),
     "learned": ModelConfig(preset="learned", cutoff=4.0, channels=8),
     "full": ModelConfig(preset="full", cutoff=5.0, channels=8, l_max=1),
+    "attention": ModelConfig(**{"nonlocal": ["propagator", "attention"]}, cutoff=4.0, channels=8, l_max=1),
 }
 
 
@@ -42,7 +43,8 @@ def random_potential(kind: str | ModelConfig) -> Potential:
 
 def has_long_range(potential: Potential) -> bool:
     """Whether atoms out of the reach of messages still attract or repel each other."""
-    return potential.config.electrostatics is not None or potential.config.dispersion is not None
+    config = potential.config
+    return config.electrostatics is not None or config.dispersion is not None or "attention" in config.nonlocal_
 
 
 @pytest.fixture(params=list(MODELS))

@@ -47,7 +47,9 @@ class Setting:
         self.scalars = torch.randn(structure.n_atoms, channels, dtype=torch.float64)
         self.prepared = self.coulomb.prepare(b.types, b.edge_index, b.edge_vector, b.positions, b.cell, b.pbc, b.batch)
         lists = edge_lists(b.edge_index, structure.n_atoms, structure.n_atoms)
-        self.around = Surroundings(b.types, b.edge_vector, b.edge_index, lists, b.batch, 1, self.prepared)
+        self.around = Surroundings(
+            b.types, b.edge_vector, b.edge_index, lists, b.positions, b.cell, b.pbc, b.batch, 1, self.prepared
+        )
         self.start = torch.full((structure.n_atoms,), structure.total_charge / structure.n_atoms, dtype=torch.float64)
 
     def charges(self) -> torch.Tensor:

@@ -67,7 +67,7 @@ def test_hops_are_symmetric_and_their_norm_is_below_one(structures, system):
     n = batch.positions.size(0)
     scalars = torch.randn(n, 16, dtype=torch.float64)
     edges = batch.edge_vector, batch.edge_index
-    hops, lists = potential.core.propagators[0].bonds(scalars, batch.types, *edges)
+    hops, lists = potential.core.nonlocal_steps[0].propagator.bonds(scalars, batch.types, *edges)
     hops = hops.detach()
     assert hops.size(0) > 0
     center = torch.repeat_interleave(torch.arange(n), (lists[0][1:] - lists[0][:-1]).long())
@@ -80,7 +80,7 @@ def test_hops_are_symmetric_and_their_norm_is_below_one(structures, system):
 def test_many_steps_sum_to_the_green_function(structures):
     """`(1 - eta A) (1 - 2 eta A + eta^2)^-1 b`."""
     potential = random_potential(LEARNED.model_copy(update={"propagator_steps": 64}))
-    propagator = potential.core.propagators[0]
+    propagator = potential.core.nonlocal_steps[0].propagator
     batch = batch_of(potential, structures["C10H2"])
     n = batch.positions.size(0)
     scalars, source = torch.randn(n, 16, dtype=torch.float64), torch.randn(n, 3, 8, dtype=torch.float64)

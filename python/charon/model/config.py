@@ -1,6 +1,6 @@
 """What a model is made of: the `model:` section of a configuration."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -52,8 +52,9 @@ class ModelConfig(BaseModel):
     constraints in each layer; `charge_form` says where the unconstrained charges come from: `transfer`, antisymmetric
     transfers along edges (nothing is left over for neutral closed-shell fragments), or `free`, a number per atom.
     `hdnnp4g` takes the total charge in the charge solver only and knows no spin, `spooky` takes both as features of
-    the atoms. `charge_solver` finds the charges of the last layer: `equilibration` under one common potential, `flow`
-    along bonds only.
+    the atoms. `nonlocal` is `none`, a mechanism or a list of them: `propagator` along bonds, `attention` through space
+    with a finite reach, or, for comparison, the linear attention over all atoms of `spooky`. `charge_solver` finds the
+    charges of the last layer: `equilibration` under one common potential, `flow` along bonds only.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
@@ -78,18 +79,28 @@ class ModelConfig(BaseModel):
     charge_solver: Literal["none", "equilibration", "flow"] = Field("none", description="of the last layer's charges")
     solver_iterations: int = Field(20, ge=1, le=200, description="conjugate gradient steps of the charge solver")
     field_steps: int = Field(0, ge=0, description="layers after which potential and field re-enter, but not the last")
-    nonlocal_: Literal["none", "propagator"] = Field(
-        "none", alias="nonlocal", description="what is learned beyond the reach of messages, between layers"
+    nonlocal_: tuple[Literal["propagator", "attention", "spooky"], ...] = Field(
+        (), alias="nonlocal", description="what is learned beyond the reach of messages, between layers: one or several"
     )
     propagator_channels: int = Field(8, ge=1, le=256, description="channels of the propagator")
     propagator_ranks: tuple[Literal[0, 1, 2], ...] = Field(
         (0, 1, 2), min_length=1, description="ranks of the states that it carries: 2 for orientation"
     )
     propagator_steps: int = Field(20, ge=1, le=64, description="hops that the propagator follows")
+    attention_channels: int = Field(4, ge=1, le=256, description="channels of each head of the attention")
+    attention_reaches: tuple[Annotated[float, Field(ge=2.0, le=24.0)], ...] = Field(
+        (8.0, 12.0), min_length=1, description="where the kernel of each head of the attention ends, A"
+    )
     dispersion: DispersionConfig | None = Field(None, description="D3(BJ) or two-body D4; null: none")
     repulsion: Literal["none", "zbl", "trainable"] = Field(
         "zbl", description="screened nuclear repulsion inside the covalent radii: ZBL's, or one that starts from it"
     )
+
+    @field_validator("nonlocal_", mode="before")
+    @classmethod
+    def _read_one(cls, value: Any) -> Any:
+        """One mechanism by its name, or none."""
+        return ({"none": ()}.get(value, (value,))) if isinstance(value, str) else value
 
     @field_validator("repulsion", mode="before")
     @classmethod

@@ -10,8 +10,8 @@ from charon.model.electrostatics import Coulomb
 from charon.model.equilibration import Equilibration, FreeSource, TransferSource
 from charon.model.field_step import FieldStep
 from charon.model.message import Message
+from charon.model.nonlocal_step import NonLocalStep
 from charon.model.painn import PainnMessage, PainnUpdate
-from charon.model.propagator import Propagator
 from charon.model.spooky import StateEmbedding
 from charon.model.surroundings import Surroundings
 from charon.model.update import TensorUpdate, VectorUpdate
@@ -96,7 +96,8 @@ class Core(nn.Module):
     """Layers of directional messages; each layer's scalars contribute to the atomic energies.
 
     Charge and spin enter by equilibration after each layer, or as a feature of the atoms (`StateEmbedding`); between
-    layers the field of the charges may re-enter (`FieldStep`), and `FinalCharges` has the last word on charges.
+    layers the field of the charges may re-enter (`FieldStep`) and what atoms learn from afar (`NonLocalStep`), and
+    `FinalCharges` has the last word on charges.
     """
 
     def __init__(
@@ -117,11 +118,10 @@ class Core(nn.Module):
             FieldStep(config.channels, coulomb if first_field <= i < config.layers - 1 else None)
             for i in range(config.layers)
         )
-        propagates = config.nonlocal_ == "propagator"
-        propagators = [Propagator(config, elements, propagates and i < config.layers - 1) for i in range(config.layers)]
-        self.propagators = nn.ModuleList(propagators)
+        steps = [NonLocalStep(config, elements, i < config.layers - 1) for i in range(config.layers)]
+        self.nonlocal_steps = nn.ModuleList(steps)
         self.charges = FinalCharges(config, n_elements, coulomb)
-        widths = [*(layer.exchange_width for layer in layers), *(part.exchange_width for part in propagators)]
+        widths = [*(layer.exchange_width for layer in layers), *(step.exchange_width for step in steps)]
         self.exchange_width = max(*widths, self.charges.exchange_width)
         self.readouts = nn.ModuleList(nn.Linear(config.channels, 1, bias=False) for _ in range(config.layers))
         self.last = nn.Sequential(nn.Linear(config.channels, config.channels), nn.SiLU(), nn.Linear(config.channels, 1))
@@ -135,7 +135,8 @@ class Core(nn.Module):
         `target` [n_systems, 2] holds total charge and unpaired electrons, `external` [n_local] V an outer potential.
         The last output is for `FinalCharges.stationary`.
         """
-        types, edge_vector, edge_index, lists, batch, _, prepared = around
+        types, edge_vector, edge_index, lists = around.types, around.edge_vector, around.edge_index, around.lists
+        batch, prepared = around.batch, around.prepared
         n_local = batch.size(0)
         embedding = self.embedding.weight  # [n_elements, channels]
         embedded = self.state_embedding(embedding.index_select(0, types[:n_local]), target, batch)
@@ -144,12 +145,12 @@ class Core(nn.Module):
         charge_spin = torch.zeros((n_local, 2), dtype=embedded.dtype, device=types.device)
         energy = torch.zeros(n_local, dtype=embedded.dtype, device=types.device)
         leftover = torch.zeros_like(target)
-        for layer, field, propagator, readout in zip(self.layers, self.fields, self.propagators, self.readouts):
+        for layer, field, step, readout in zip(self.layers, self.fields, self.nonlocal_steps, self.readouts):
             state, charge_spin, left = layer(
                 state, charge_spin, embedding, types, edge_vector, edge_index, lists, target, batch
             )
             state = field(state, charge_spin[:, 0], prepared)
-            state = propagator(state, types, edge_vector, edge_index)
+            state = step(state, around)
             energy = energy + readout(state[:, 0]).squeeze(1)
             leftover = leftover + left * left
         scalars, charge_spin, own, left, solved = self.charges(state[:, 0], charge_spin, external, target, around)

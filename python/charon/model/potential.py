@@ -84,7 +84,9 @@ class Potential(nn.Module):
             prepared = self.electrostatics.prepare(types, edge_index, edge_vector, positions, cell, pbc, batch)
         external = -torch.mv(positions, self.external_field)
         lists = edge_lists(edge_index, n_local, types.size(0))
-        around = Surroundings(types, edge_vector, edge_index, lists, batch, cell.size(0), prepared)
+        around = Surroundings(
+            types, edge_vector, edge_index, lists, positions, cell, pbc, batch, cell.size(0), prepared
+        )
         energy, charge_spin, dipoles, leftover, solved = self.core(target, external, around)
         charges = charge_spin[:, 0]
         energy = energy + self.electronegativity * charges

@@ -1,4 +1,4 @@
-"""What the parts of a model that solve for charges know of the atoms' surroundings."""
+"""What the parts of a model beyond messages know of the atoms' surroundings."""
 
 from typing import NamedTuple
 
@@ -12,6 +12,9 @@ class Surroundings(NamedTuple):
     edge_vector: Tensor  # [n_edges, 3]
     edge_index: Tensor  # [2, n_edges]
     lists: list[Tensor]  # of charon.ops.edge_lists
+    positions: Tensor  # [n_local, 3]
+    cell: Tensor  # [n_systems, 3, 3]
+    pbc: Tensor  # [n_systems, 3]
     batch: Tensor  # [n_local]
     n_systems: int
     prepared: list[Tensor]  # of Coulomb.prepare
