@@ -36,6 +36,8 @@ VARIANTS = {
     "nse": ("model.preset=nse",),
     "learned": ("model.preset=learned",),
     "full": ("model.preset=full",),
+    "attention": ("model.preset=learned", "model.nonlocal=attention"),
+    "spooky attention": ("model.preset=learned", "model.nonlocal=spooky"),
     "learned, 10 steps": ("model.preset=learned", "model.propagator_steps=10"),
     "learned, 4 channels": ("model.preset=learned", "model.propagator_channels=4"),
     "learned, tensors only": ("model.preset=learned", "model.propagator_ranks=[2]"),
