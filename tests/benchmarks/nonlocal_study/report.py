@@ -47,7 +47,7 @@ Of earlier forms, at 1500 steps (scan in meV, barrier in meV; seeds 0, 1, 2 wher
 | positive | 20 | per channel | 22, 46, 20 | 806, 661, 731 |
 
 All had signs of the decay on a grid of both, bonds as hops, eight channels, ranks 0, 1 and 2 but where said. Two
-things matter: the sum over hops has to have converged, for a truncated one depends on the number of hops that there are,
+things matter: the sum over hops has to have converged, for a truncated one depends on how many hops there are,
 and is fitted length by length; and hops have to be positive, so that alternation comes from the sign of one decay per
 channel and continues at any length.
 
