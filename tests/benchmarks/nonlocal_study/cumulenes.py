@@ -12,10 +12,7 @@ that has ended is not repeated.
 """
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,6 +25,7 @@ from charon import Calculator
 
 from ..accuracy.sets import DATA
 from ..presets.run import ROOT
+from .runs import Run, keep
 
 RESULTS = Path(__file__).parents[1] / "results" / "cumulenes.json"
 WORK = ROOT / "runs" / "cumulenes"
@@ -42,13 +40,7 @@ VARIANTS = {
     "learned, 4 channels": ("model.preset=learned", "model.propagator_channels=4"),
     "learned, tensors only": ("model.preset=learned", "model.propagator_ranks=[2]"),
 }
-TRAINING = (
-    "model.cutoff=3.5",
-    "training.batch_size=10",
-    "training.ema_decay=0.99",
-    "training.validate_every=20",
-    "training.checkpoint_every=20",
-)
+TRAINING = ("model.cutoff=3.5", "training.batch_size=10")
 LEFT_OUT = {("train", 9), ("val", 13)}
 """Split and length whose frame beyond 175 degrees is left out."""
 LENGTHS = range(4, 21)
@@ -76,25 +68,6 @@ def chain(carbons: int, degrees: float) -> Atoms:
         side = 0.93 * np.array([np.cos(angle), np.sin(angle), 0.0])
         places += [side + [0, 0, height], -side + [0, 0, height]]
     return Atoms(f"C{carbons}H4", places, info={"charge": 0, "spin": 1})
-
-
-def train(variant: str, seed: int, steps: int) -> Path:
-    """The exported model of a run."""
-    run = WORK / f"{variant.replace(', ', '-').replace(' ', '_')}-seed{seed}-{steps}"
-    model = run.with_suffix(".pt")
-    if model.is_file():
-        return model
-    charon = [sys.executable, "-m", "charon.cli"]
-    settings = [f"data.validation={split('val')}", f"training.seed={seed}", f"training.steps={steps}"]
-    base = WORK / "base.yaml"
-    base.write_text(f"data: {{train: {split('train')}}}\n", encoding="utf-8")
-    begin = [*charon, "train", str(base), *settings, *TRAINING, *VARIANTS[variant], "--run-dir", str(run)]
-    command = [*charon, "resume", str(run)] if (run / "checkpoints" / "last.pt").is_file() else begin
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for words in (command, [*charon, "export", str(run), "-o", str(model)]):
-        with run.with_suffix(".log").open("a") as log:
-            subprocess.run(words, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, check=True)
-    return model
 
 
 def energies(calculator: Calculator, frames: list[Atoms]) -> np.ndarray:
@@ -129,19 +102,15 @@ def figures(model: Path) -> dict[str, Any]:
     }
 
 
-def attend(job: tuple[str, int, int]) -> None:
+def attend(run: Run) -> None:
     """Trains, judges and records one run."""
-    variant, seed, steps = job
-    found = figures(train(*job))
+    found = figures(run.model())
     print(
-        f"{variant}, seed {seed}, {steps} steps: val {found['validation_mev']:.1f}, scan {found['scan_mev']:.1f}, "
-        f"barrier {found['barrier_mev']:.0f} meV, wrong signs {found['wrong_signs']}",
+        f"{run.variant}, seed {run.seed}, {run.steps} steps: val {found['validation_mev']:.1f}, "
+        f"scan {found['scan_mev']:.1f}, barrier {found['barrier_mev']:.0f} meV, wrong signs {found['wrong_signs']}",
         flush=True,
     )
-    record = {"variant": variant, "seed": seed, "steps": steps, **found}
-    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else []
-    known = [r for r in known if (r["variant"], r["seed"], r["steps"]) != job]
-    RESULTS.write_text(json.dumps([*known, record], indent=1) + "\n", encoding="utf-8")
+    keep(RESULTS, {**run.key, **found})
 
 
 def main() -> None:
@@ -152,8 +121,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--parallel", type=int, default=2)
     options = parser.parse_args()
-    split("train"), split("val")
-    jobs = [(variant, seed, options.steps) for variant in options.variants for seed in options.seeds]
+    files = split("train"), split("val")
+    jobs = [
+        Run(variant, seed, options.steps, WORK, *files, (*TRAINING, *VARIANTS[variant]))
+        for variant in options.variants
+        for seed in options.seeds
+    ]
     with ThreadPoolExecutor(options.parallel) as pool:
         list(pool.map(attend, jobs))
 

@@ -1,0 +1,107 @@
+"""Dimers of charged, polar and apolar fragments, trained 5 to 12 A apart and asked 12 to 15 A apart.
+
+    export CHARON_BENCH_DATA=<folder>
+    python -m tests.benchmarks.nonlocal_study.lode [--variants nse full --seeds 0 --steps 1500]
+
+Six dimers in one training, eight of the ten frames of each; the other two, the farthest but one and one in the middle,
+choose the weights. Cutoff 4 A, batches of 12, two trainings at a time. Labels are energies and forces: charges of ions
+have to be found from them. The fragments do not turn: only the distance changes. Runs go to runs/lode, figures to
+results/lode.json.
+"""
+
+import argparse
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+
+from charon import Calculator
+
+from ..accuracy.sets import DATA
+from ..presets.run import ROOT
+from .runs import Run, keep
+
+RESULTS = Path(__file__).parents[1] / "results" / "lode.json"
+WORK = ROOT / "runs" / "lode"
+DIMERS = (0, 2, 3, 4, 5, 6)
+HELD_OUT = (4, 8)
+"""Frames of each dimer that choose the weights."""
+VARIANTS = {
+    "local": ("model.preset=local",),
+    "nse": ("model.preset=nse",),
+    "nse, free charges": ("model.preset=nse", "model.charge_form=free"),
+    "qeq": ("model.preset=qeq",),
+    "learned": ("model.preset=learned",),
+    "full": ("model.preset=full",),
+    "full, free charges": ("model.preset=full", "model.charge_form=free"),
+    "attention": ("model.preset=learned", "model.nonlocal=attention"),
+    "spooky": ("model.preset=spooky", "model.nonlocal=spooky"),
+}
+TRAINING = ("model.cutoff=4.0", "training.batch_size=12", "loss.charges=0", "loss.dipole=0")
+
+
+def frames(split: str, dimer: int) -> list[Atoms]:
+    """Frames of a dimer, near to far."""
+    return ase.io.read(Path(os.environ[DATA]) / "lode" / f"{split}-id{dimer}.xyz.xz", ":")
+
+
+def files() -> tuple[Path, Path]:
+    """Training and validation frames of all dimers, as files of the work folder."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    for name, wanted in (("train", False), ("val", True)):
+        chosen = [a for d in DIMERS for i, a in enumerate(frames("train", d)) if (i in HELD_OUT) == wanted]
+        ase.io.write(WORK / f"{name}.xyz", chosen, format="extxyz")
+    return WORK / "train.xyz", WORK / "val.xyz"
+
+
+def errors(calculator: Calculator, dimer: int) -> dict[str, float]:
+    """RMSE on far frames, energy (meV) and forces (meV/A), and the change of the energy over them beside the true one."""
+    energies, forces = [], []
+    for frame in frames("test", dimer):
+        atoms = frame.copy()
+        atoms.calc = calculator
+        energies.append((atoms.get_potential_energy(), frame.get_potential_energy()))
+        forces.append(atoms.get_forces() - frame.get_forces())
+    predicted, true = 1e3 * np.array(energies).T
+    return {
+        "energy": float(np.sqrt(np.mean((predicted - true) ** 2))),
+        "forces": 1e3 * float(np.sqrt(np.mean(np.square(forces)))),
+        "change": float(predicted[-1] - predicted[0]),
+        "true_change": float(true[-1] - true[0]),
+    }
+
+
+def attend(run: Run) -> None:
+    """Trains, judges and records one run."""
+    calculator = Calculator(run.model())
+    names = {d: frames("test", d)[0].info["dimer"] for d in DIMERS}
+    found: dict[str, Any] = {names[d]: errors(calculator, d) for d in DIMERS}
+    text = ", ".join(f"{name} {e['energy']:.1f}/{e['forces']:.1f}" for name, e in found.items())
+    print(f"{run.variant}, seed {run.seed}: meV and meV/A: {text}", flush=True)
+    keep(RESULTS, {**run.key, "dimers": found})
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--parallel", type=int, default=2)
+    options = parser.parse_args()
+    paths = files()
+    jobs = [
+        Run(variant, seed, options.steps, WORK, *paths, (*TRAINING, *VARIANTS[variant]))
+        for variant in options.variants
+        for seed in options.seeds
+    ]
+    with ThreadPoolExecutor(options.parallel) as pool:
+        list(pool.map(attend, jobs))
+
+
+if __name__ == "__main__":
+    main()
