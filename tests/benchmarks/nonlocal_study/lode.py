@@ -59,7 +59,7 @@ def files() -> tuple[Path, Path]:
 
 
 def errors(calculator: Calculator, dimer: int) -> dict[str, float]:
-    """RMSE on far frames, energy (meV) and forces (meV/A), and the change of the energy over them beside the true one."""
+    """RMSE on far frames, energy (meV) and forces (meV/A), and the change of the energy over them beside the true."""
     energies, forces = [], []
     for frame in frames("test", dimer):
         atoms = frame.copy()
