@@ -36,7 +36,7 @@ MAIN: tuple[Model, ...] = (
     _preset("nse", "charge and spin equilibration, electrostatics, D4"),
     _preset("qeq", "charges that minimise an electrostatic energy"),
     _preset("hdnnp4g", "4G-HDNNP's use of charges, for comparison"),
-    _preset("spooky", "SpookyNet's embeddings and attention on Charon's core, for comparison"),
+    _preset("spooky", "SpookyNet's embeddings of charge and spin on Charon's core, for comparison"),
     _preset("learned", "charge and spin equilibration, propagator along bonds"),
     _preset("full", "nse and the propagator"),
     Peer("SpookyNet", "as published, by xnns"),
