@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from charon.model.electrostatics import Coulomb
-from charon.model.implicit import ratio, smallest_norm, solution
+from charon.model.implicit import ratio, rounding_error, smallest_norm, solution
 from charon.model.radial import DecayTable
 from charon.model.surroundings import Surroundings
 from charon.model.system_sums import system_sums
@@ -105,27 +105,39 @@ class ChargeFlow(nn.Module):
     def solve(self, right: Tensor, terms: list[Tensor], around: Surroundings) -> Tensor:
         """u [n_local] of `(1 + (J + A) L) u = right`, without a graph; `terms` are J and what `Mobility.bonds` returns.
 
-        What the inner product of L does not see, one constant per fragment, is its own image: it is added at the end.
+        What the inner product of L does not see, one constant per fragment, is its own image: that of the system is
+        taken off each residual, where it would drown the norm in rounding errors, and what is left is added at the end.
         """
         with torch.no_grad():
             hardness, bonds, batch, n = terms[0], terms[1:], around.batch, around.n_systems
-            found, residual = torch.zeros_like(right), right
+            ones = torch.ones_like(right)
+            sums = system_sums(torch.stack([ones, right, bonds[2] * right * right], dim=1), batch, n)
+            counts, smallest = sums[:, :1], smallest_norm(sums[:, 2:])
+            found = (sums[:, 1:2] / counts).index_select(0, batch).squeeze(1)
+            residual = right - found
             flow = self.mobility.laplacian(residual, bonds, around)
             direction, outflow = residual, flow  # and its Laplacian
-            norm = system_sums((residual * flow).unsqueeze(1), batch, n)
-            smallest = smallest_norm(system_sums((bonds[2] * right * right).unsqueeze(1), batch, n))
+            norms = self.norms(residual, flow, bonds, around)  # [n_systems, 2]
             for _ in range(self.iterations):
-                active = norm > smallest
+                norm = norms[:, :1]
+                active = (norm > smallest) & (norm > rounding_error(norms[:, 1:]))
                 response = direction + self.response(outflow, hardness, around)
-                curvature = system_sums((outflow * response).unsqueeze(1), batch, n)
-                step = ratio(norm, curvature, active).index_select(0, batch).squeeze(1)
-                found = found + step * direction
-                residual = residual - step * response
+                sums = system_sums(torch.stack([outflow * response, response], dim=1), batch, n)
+                step = ratio(norm, sums[:, :1], active)  # [n_systems, 1]
+                constant = (step * sums[:, 1:] / counts).index_select(0, batch).squeeze(1)
+                step = step.index_select(0, batch).squeeze(1)
+                found = found + step * direction - constant
+                residual = residual - step * response + constant
                 flow = self.mobility.laplacian(residual, bonds, around)
-                new_norm = system_sums((residual * flow).unsqueeze(1), batch, n)
-                turn = ratio(new_norm, norm, active).index_select(0, batch).squeeze(1)
-                direction, outflow, norm = residual + turn * direction, flow + turn * outflow, new_norm
+                norms = self.norms(residual, flow, bonds, around)
+                turn = ratio(norms[:, :1], norm, active).index_select(0, batch).squeeze(1)
+                direction, outflow = residual + turn * direction, flow + turn * outflow
             return found + residual
+
+    def norms(self, residual: Tensor, flow: Tensor, bonds: list[Tensor], around: Surroundings) -> Tensor:
+        """`r L r` and its size without cancellation, `sum_i w_i r_i^2`, of each system: [n_systems, 2]."""
+        both = torch.stack([residual * flow, bonds[2] * residual * residual], dim=1)
+        return system_sums(both, around.batch, around.n_systems)
 
 
 class _Equations:

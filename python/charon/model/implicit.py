@@ -65,5 +65,14 @@ def smallest_norm(scale: Tensor) -> Tensor:
     `scale` is the squared norm of the right side before anything that solves no equation, such as a constant, is taken
     off it: what is left may be rounding error from the start.
     """
-    epsilon = 1e-7 if scale.dtype == torch.float32 else 1e-16
-    return scale * (100.0 * epsilon) ** 2
+    return scale * (100.0 * epsilon(scale)) ** 2
+
+
+def rounding_error(size: Tensor) -> Tensor:
+    """What a sum of terms of both signs, as large as `size` in all, may be without meaning anything."""
+    return 10.0 * epsilon(size) * size
+
+
+def epsilon(x: Tensor) -> float:
+    """Relative rounding error of a number."""
+    return 1e-7 if x.dtype == torch.float32 else 1e-16

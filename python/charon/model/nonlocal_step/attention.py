@@ -117,7 +117,8 @@ class KernelAttention(nn.Module):
         sums = self.sums(torch.cat([key.unsqueeze(2), weighted], dim=2), around)
         floor = torch.nn.functional.softplus(self.floor).unsqueeze(1)  # [heads, 1]
         answer = sums[:, :, 1:] / (floor + sums[:, :, :1])
-        answer = answer.reshape(n, self.heads, components, self.width).transpose(1, 2).reshape(n, components, -1)
+        answer = answer.reshape(n, self.heads, components, self.width).transpose(1, 2)
+        answer = answer.reshape(n, components, self.heads * self.width)
         parts: list[Tensor] = []
         for rank, mix in enumerate(self.back):
             parts.append(mix(answer[:, rank * rank : (rank + 1) * (rank + 1)]))

@@ -1,41 +1,42 @@
 """Charges that flow along bonds next to plain equilibration, where the two part: dissociation and long chains.
 
     export CHARON_BENCH_DATA=<folder>
-    python -m tests.benchmarks.charge_physics [--minutes 3]
+    python -m tests.benchmarks.charge_study.run [--minutes 3]
+    python -m tests.benchmarks.charge_study.report
 
-Trains `qeq` with both charge solvers on Na8Cl8+ and Na9Cl8+, and on C10H2 and C10H3+, then pulls NaCl apart, pulls
-a sodium ion out of Na9Cl8+, and lets a polyyne grow. GFN2-xTB, which labelled the sets, is asked for the same. The runs
-go to runs/charge_physics, figures to results/charge_physics.json, page and plot to charge_physics.md and .png.
+Trains `qeq` with both charge solvers on Na8Cl8+ and Na9Cl8+, with 300 clusters that lose a sodium, and on C10H2 and
+C10H3+; then pulls NaCl apart, pulls a sodium ion out of a Na9Cl8+ of the test set, and lets a polyyne grow. GFN2-xTB,
+which labelled the sets, is asked for the same. The runs go to runs/charge_physics, figures to
+results/charge_physics.json; `report.py` makes charge_physics.md and .png of them.
 """
 
 import argparse
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import ase.io
-import matplotlib
 import numpy as np
 import torch
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+from charon.batch import collate, make_graph
+from charon.data.engine import NotConverged, TbliteEngine
+from charon.model import Potential
+from charon.model.response import polarizability
+from charon.structure import Structure
+from charon.train.checkpoint import load_run
 
-from charon.batch import collate, make_graph  # noqa: E402
-from charon.data.engine import NotConverged, TbliteEngine  # noqa: E402
-from charon.model import Potential  # noqa: E402
-from charon.model.response import polarizability  # noqa: E402
-from charon.structure import Structure  # noqa: E402
-from charon.train.checkpoint import load_run  # noqa: E402
+from ..presets.jobs import Job
+from ..presets.plan import Preset
+from ..presets.run import ROOT, attend
+from ..presets.sets import SETS, Set
 
-from .presets.jobs import Job  # noqa: E402
-from .presets.plan import Preset  # noqa: E402
-from .presets.run import ROOT, attend  # noqa: E402
-from .presets.sets import SETS  # noqa: E402
-
-RESULTS = Path(__file__).parent / "results" / "charge_physics.json"
+RESULTS = Path(__file__).parents[1] / "results" / "charge_physics.json"
 WORK = ROOT / "runs" / "charge_physics"
 SOLVERS = (
     Preset("qeq-flow", "charges flow along bonds", ("model.preset=qeq",)),
@@ -49,6 +50,7 @@ PULLED = np.concatenate([np.arange(0.0, 5.0, 0.5), np.arange(5.0, 21.0, 1.0)])
 """A, from where the bond is."""
 CARBONS = (4, 6, 8, 10, 12, 16, 20, 26, 32)
 REFERENCE = "GFN2-xTB"
+N_PULLED = 300
 FIELD = 1e-3
 """V/A, for the reference's polarizability."""
 
@@ -60,10 +62,16 @@ def pair(distance: float) -> Atoms:
     return Atoms("NaCl", positions=[[0, 0, 0], [0, 0, 2.36 + distance]], info={"charge": 0, "spin": 1})
 
 
-def cluster(distance: float) -> Atoms:
-    """A Na9Cl8+ of the test set whose outermost sodium, atom 0, is moved outwards."""
-    frames = ase.io.read(SETS["nacl"].paths(WORK / "sets")["test"], ":")
-    atoms = next(a for a in frames if a.symbols.count("Na") == 9)
+@cache
+def salt() -> Atoms:
+    """The first Na9Cl8+ of the test set."""
+    frames = ase.io.iread(SETS["nacl"].paths(WORK / "sets")["test"], ":")
+    return next(a for a in frames if a.symbols.count("Na") == 9)
+
+
+def cluster(distance: float, atoms: Atoms | None = None) -> Atoms:
+    """A Na9Cl8+ whose outermost sodium, atom 0, is moved outwards."""
+    atoms = atoms or salt()
     sodium = [i for i, symbol in enumerate(atoms.symbols) if symbol == "Na"]
     middle = atoms.positions.mean(axis=0)
     first = max(sodium, key=lambda i: float(np.linalg.norm(atoms.positions[i] - middle)))
@@ -72,6 +80,27 @@ def cluster(distance: float) -> Atoms:
     outwards = moved.positions[0] - middle
     moved.positions[0] += distance * outwards / np.linalg.norm(outwards)
     return moved
+
+
+def salt_set() -> Set:
+    """The salt clusters with labelled clusters that lose a sodium among the training frames."""
+    files = SETS["nacl"].paths(WORK / "sets")
+    target = WORK / "salt_train.xyz"
+    if not target.is_file():
+        frames = ase.io.read(files["train"], ":")
+        random, engine = np.random.default_rng(0), TbliteEngine(REFERENCE)
+        whole = [a for a in frames if a.symbols.count("Na") == 9]
+        for index in random.choice(len(whole), N_PULLED, replace=False):
+            atoms = cluster(float(random.uniform(0.5, 12.0)), whole[index])
+            try:
+                labels = engine.single_point(atoms, 1, 1)
+            except NotConverged:
+                continue
+            atoms.calc = SinglePointCalculator(atoms, **{k: labels[k] for k in ("energy", "forces", "charges")})
+            frames.append(atoms)
+        ase.io.write(target, frames, format="extxyz")
+    names = tuple(str(path) for path in (target, files["validation"], files["test"]))
+    return replace(SETS["nacl"], name="salt", files=names)
 
 
 def polyyne(carbons: int) -> Atoms:
@@ -134,68 +163,14 @@ def reference_answer(engine: TbliteEngine, atoms: Atoms) -> float:
     return abs(moments[0] - moments[1]) / (2.0 * FIELD) * 14.3996
 
 
-PAGE = """\
-# Charges at dissociation and in long chains
-
-![charges of sodium and polarizability of chains](charge_physics.png)
-
-Preset `qeq` with both charge solvers, trained for {minutes:g} minutes on Na8Cl8+ and Na9Cl8+ (left, middle) and on
-C10H2 and C10H3+ (right), seed 0, one thread; GFN2-xTB labelled the sets. Lone NaCl, parted clusters and chains of other
-lengths were in no training. Response to a field was not trained at all. Columns: charge of Na in NaCl at {last:.1f} Å
-and of a sodium {pulled:.0f} Å from its place in Na9Cl8+, e; α_zz of the atomic charges per carbon, Å³.
-
-| | NaCl | Na9Cl8+ | C{short}H2 | C{long}H2 |
-|---|---|---|---|---|
-{rows}
-
-Plain equilibration levels the electronegativities of atoms however far apart, so charge stays on parted atoms and the
-response of a chain grows with its length as a metal's. Charges that flow along bonds only (`charge_solver: flow`, what
-`qeq` has) stop where bonds end.
-
-    export CHARON_BENCH_DATA=<folder>
-    python -m tests.benchmarks.charge_physics --minutes {minutes:g}
-"""
-
-
-def page(curves: dict[str, Curves], minutes: float) -> str:
-    """The table of both ends, with what it means."""
-    rows = []
-    for model, found in curves.items():
-        ends = [found["pair"][-1], found["cluster"][-1], found["chain"][0], found["chain"][-1]]
-        rows.append(f"| {model} | " + " | ".join("-" if v is None else f"{v:.3g}" for v in ends) + " |")
-    last, pulled = 2.36 + PULLED[-1], PULLED[-1]
-    short, long = CARBONS[0], CARBONS[-1]
-    return PAGE.format(minutes=minutes, last=last, pulled=pulled, short=short, long=long, rows="\n".join(rows))
-
-
-def draw(curves: dict[str, Curves], path: Path) -> None:
-    """Three panels: both scans and the chain."""
-    figure, axes = plt.subplots(1, 3, figsize=(12.5, 3.7), layout="constrained")
-    panels = (
-        ("pair", "NaCl", 2.36 + PULLED, "distance, Å", "charge of Na, e"),
-        ("cluster", "Na out of Na9Cl8+", PULLED, "moved by, Å", "charge of Na, e"),
-        ("chain", "polyynes C$_n$H$_2$", np.array(CARBONS), "carbons", "α$_{zz}$ of charges per carbon, Å³"),
-    )
-    for axis, (name, title, x, below, beside) in zip(axes, panels, strict=True):
-        for place, (model, found) in enumerate(curves.items()):
-            y = np.array([np.nan if v is None else v for v in found[name]])
-            style = "k--" if model == REFERENCE else f"C{place}o-"
-            axis.plot(x, y, style, markersize=3, label=model)
-        axis.set(title=title, xlabel=below, ylabel=beside)
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].legend()
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=3.0, help="of training per run, default: %(default)s")
     options = parser.parse_args()
-    sets = (SETS["nacl"], SETS["carbon_chain"])
-    jobs = [Job(of, solver, options.minutes, 0, WORK) for solver in SOLVERS for of in sets]
     WORK.mkdir(parents=True, exist_ok=True)
+    sets = (salt_set(), SETS["carbon_chain"])
+    jobs = [Job(of, solver, options.minutes, 0, WORK) for solver in SOLVERS for of in sets]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda job: attend(job, WORK / "runs.json"), jobs))
     curves = {}
@@ -205,10 +180,6 @@ def main() -> None:
     curves[REFERENCE] = reference_curves()
     found = {"pulled": PULLED.tolist(), "carbons": list(CARBONS), "minutes": options.minutes, "curves": curves}
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    target = Path(__file__).with_suffix(".md")
-    target.write_text(page(curves, options.minutes), encoding="utf-8")
-    draw(curves, target.with_suffix(".png"))
-    print(f"wrote {target.name}")
 
 
 if __name__ == "__main__":
