@@ -19,6 +19,7 @@ PRESETS = {
     "learned": {"preset": "learned", "l_max": 2},
     "full": {"preset": "full"},
     "attention": {"nonlocal": ["attention", "spooky"]},
+    "attention on a mesh": {"nonlocal": "attention", "attention_mesh_above": 0},
     "mesh": {"preset": "qeq", "electrostatics": {"method": "mesh"}, "dispersion": {"kind": "d4", "method": "mesh"}},
 }
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -72,7 +73,7 @@ def test_equals_the_python_model(lammps, inputs, preset_path, name, ranks, layou
     np.testing.assert_allclose(outcome.atoms["f_state[2]"], expected.spins.numpy(), atol=1e-9)
 
 
-@pytest.mark.parametrize("preset", ["qeq", "full"])
+@pytest.mark.parametrize("preset", ["qeq", "full", "attention"])
 def test_a_periodic_system_on_four_ranks(lammps, inputs, folder, preset):
     path = folder / f"four_ranks_{preset}.pt"
     model = write_model(path, preset)
@@ -83,10 +84,10 @@ def test_a_periodic_system_on_four_ranks(lammps, inputs, folder, preset):
     np.testing.assert_allclose(outcome.virial(), case.virial(model), rtol=0, atol=1e-7)
 
 
-@pytest.mark.parametrize("preset", ["qeq", "mesh"])
+@pytest.mark.parametrize("preset", ["qeq", "mesh", "attention", "attention on a mesh"])
 def test_single_precision_on_ranks(lammps, inputs, folder, preset):
     """The bound is that of a charge solver in single precision, whose last digits depend on the order of sums."""
-    path = folder / f"single_{preset}.pt"
+    path = folder / f"single_{preset}.pt".replace(" ", "_")
     model = write_model(path, preset, torch.float32)
     for name, ranks, layout in LAYOUTS[1:2] + LAYOUTS[3:]:
         case, outcome = run(lammps, inputs, path, name, ranks, layout)

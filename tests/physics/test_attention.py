@@ -7,7 +7,6 @@ from ase import Atoms
 from ase.build import bulk, molecule
 
 from charon.model import ModelConfig, evaluate
-from charon.model.nonlocal_step import attention
 from charon.model.nonlocal_step.compact_kernel import LARGEST, CompactKernel
 from charon.structure import Structure
 
@@ -58,13 +57,12 @@ def test_a_large_box_is_the_open_limit():
     assert boxed == pytest.approx(together_, abs=5e-4 * abs(effect))
 
 
-def test_the_mesh_equals_the_plain_sum(monkeypatch):
+def test_the_mesh_equals_the_plain_sum():
     atoms = bulk("NaCl", "rocksalt", a=5.6, cubic=True).repeat(2)
     atoms.rattle(0.1, seed=2)
     predictions = []
     for above in (10000, 0):
-        monkeypatch.setattr(attention, "MESH_ABOVE", above)
-        potential = random_potential(ATTENTION)
+        potential = random_potential(ATTENTION.model_copy(update={"attention_mesh_above": above}))
         predictions.append(evaluate(potential, batch_of(potential, structure_of(atoms))))
     plain, mesh = predictions
     assert float(mesh.energy) == pytest.approx(float(plain.energy), abs=1e-4)
@@ -89,6 +87,19 @@ def test_the_attention_of_spookynet_is_not_size_consistent(structures):
     first, second = structures["C10H2"], structures["CH2 singlet"]
     sum_of_both = energies_of(potential, first).sum() + energies_of(potential, second).sum()
     assert abs(energies_of(potential, together(first, second, 500.0))[0] - sum_of_both) > 1e-2
+
+
+def test_forces_of_the_attention_of_spookynet(structures):
+    """By central differences along a random direction."""
+    potential, atoms = random_potential(SPOOKY), molecule("CH3Cl")
+    forces = evaluate(potential, batch_of(potential, structure_of(atoms))).forces.numpy()
+    direction = np.random.default_rng(4).normal(size=forces.shape)
+    h, moved = 1e-5, []
+    for step in (h, -h):
+        shifted = atoms.copy()
+        shifted.positions += step * direction
+        moved.append(energy(potential, shifted)[0])
+    assert (moved[0] - moved[1]) / (2 * h) == pytest.approx(-float((forces * direction).sum()), rel=1e-6)
 
 
 def energies_of(potential, *structures: Structure) -> np.ndarray:

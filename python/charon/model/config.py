@@ -91,6 +91,7 @@ class ModelConfig(BaseModel):
     attention_reaches: tuple[Annotated[float, Field(ge=2.0, le=24.0)], ...] = Field(
         (8.0, 12.0), min_length=1, description="where the kernel of each head of the attention ends, A"
     )
+    attention_mesh_above: int = Field(500, ge=0, description="atoms of a periodic system above which it takes a mesh")
     dispersion: DispersionConfig | None = Field(None, description="D3(BJ) or two-body D4; null: none")
     repulsion: Literal["none", "zbl", "trainable"] = Field(
         "zbl", description="screened nuclear repulsion inside the covalent radii: ZBL's, or one that starts from it"

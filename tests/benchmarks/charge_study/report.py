@@ -32,10 +32,11 @@ carbon, Å³.
 
 Plain equilibration levels the electronegativities of atoms however far apart, so charge stays on parted neutral atoms
 and the response of a chain grows with its length as a metal's. Charges that flow along bonds only (`charge_solver:
-flow`, what `qeq` has) stop where bonds end, and a chain answers as the tight binding does. What a parted ion keeps is
-the share of the total charge that training gave it: without the 300 clusters flow left 0.08 e on the sodium. The
-reference itself leaves 0.65 e where the right limit is 1: GFN2-xTB delocalises charge. Parted NaCl fails to converge in
-it.
+flow`, what `qeq` has) stop where bonds end: parted NaCl is neutral, and a chain answers as the tight binding does.
+
+**Na out of Na9Cl8+ goes to the wrong limit with flow.** The sodium should keep 1 e, and GFN2-xTB, which delocalises
+charge, keeps most of it; flow keeps the share of the total charge that the layers give the atom, which stays near that
+of the others. Trainings of other lengths on a machine that does other things give other figures in all columns.
 
     export CHARON_BENCH_DATA=<folder>
     python -m tests.benchmarks.charge_study.run --minutes {minutes:g}

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.units import Bohr, Hartree
 
 from charon.batch import collate, make_graph
 from charon.data.engine import NotConverged, TbliteEngine
@@ -30,6 +31,7 @@ from charon.model import Potential
 from charon.model.response import polarizability
 from charon.structure import Structure
 from charon.train.checkpoint import load_run
+from charon.units import COULOMB
 
 from ..presets.jobs import Job
 from ..presets.plan import Preset
@@ -119,17 +121,17 @@ def batch_for(potential: Potential, atoms: Atoms) -> Any:
 
 def model_curves(on_salt: Path, on_chains: Path) -> Curves:
     """Charge of the sodium atom in both scans, e, and polarizability per carbon along the chain, A^3."""
-    salt, chains = (load_run(path)[0].double() for path in (on_salt, on_chains))
+    clusters, chains = (load_run(path)[0].double() for path in (on_salt, on_chains))
 
     def charge(atoms: Atoms) -> float:
         with torch.no_grad():
-            return float(salt(*batch_for(salt, atoms).inputs())[1][0, 0])
+            return float(clusters(*batch_for(clusters, atoms).inputs())[1][0, 0])
 
     along = [float(polarizability(chains, batch_for(chains, polyyne(n)))[2, 2]) / n for n in CARBONS]
     return {
         "pair": [charge(pair(d)) for d in PULLED],
         "cluster": [charge(cluster(d)) for d in PULLED],
-        "chain": [14.3996 * a for a in along],  # e A^2/V to A^3
+        "chain": [COULOMB * a for a in along],  # e A^2/V to A^3
     }
 
 
@@ -147,20 +149,22 @@ def reference_curves() -> Curves:
     return {
         "pair": [charge(pair(d)) for d in PULLED],
         "cluster": [charge(cluster(d)) for d in PULLED],
-        "chain": [reference_answer(engine, polyyne(n)) / n for n in CARBONS],
+        "chain": [reference_answer(polyyne(n)) / n for n in CARBONS],
     }
 
 
-def reference_answer(engine: TbliteEngine, atoms: Atoms) -> float:
+def reference_answer(atoms: Atoms) -> float:
     """Polarizability of the atomic charges along z, A^3."""
-    from tblite.library import ffi  # its `add` wants a pointer for a field
+    from tblite.interface import Calculator
+    from tblite.library import ffi  # `add` wants a pointer for a field
 
     moments = []
     for field in (FIELD, -FIELD):
-        calculator = engine._calculator(atoms, 0, 1)
-        calculator.add("electric-field", ffi.new("double[3]", [0.0, 0.0, field / 51.42206748]))  # atomic units
+        calculator = Calculator(REFERENCE, atoms.numbers, atoms.positions / Bohr)
+        calculator.set("verbosity", 0)
+        calculator.add("electric-field", ffi.new("double[3]", [0.0, 0.0, field * Bohr / Hartree]))  # atomic units
         moments.append(float(calculator.singlepoint()["charges"] @ atoms.positions[:, 2]))
-    return abs(moments[0] - moments[1]) / (2.0 * FIELD) * 14.3996
+    return abs(moments[0] - moments[1]) / (2.0 * FIELD) * COULOMB
 
 
 def main() -> None:

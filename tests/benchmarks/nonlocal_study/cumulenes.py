@@ -11,9 +11,7 @@ the reference method jumps there by 0.4-0.5 eV. The runs go to runs/cumulenes, f
 that has ended is not repeated.
 """
 
-import argparse
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from charon import Calculator
 
 from ..accuracy.sets import DATA
 from ..presets.run import ROOT
-from .runs import Run, keep
+from .runs import Run, keep, study
 
 RESULTS = Path(__file__).parents[1] / "results" / "cumulenes.json"
 WORK = ROOT / "runs" / "cumulenes"
@@ -113,23 +111,5 @@ def attend(run: Run) -> None:
     keep(RESULTS, {**run.key, **found})
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--parallel", type=int, default=2)
-    options = parser.parse_args()
-    files = split("train"), split("val")
-    jobs = [
-        Run(variant, seed, options.steps, WORK, *files, (*TRAINING, *VARIANTS[variant]))
-        for variant in options.variants
-        for seed in options.seeds
-    ]
-    with ThreadPoolExecutor(options.parallel) as pool:
-        list(pool.map(attend, jobs))
-
-
 if __name__ == "__main__":
-    main()
+    study(__doc__, VARIANTS, attend, lambda: (split("train"), split("val")), WORK, TRAINING, (0, 1, 2), 3000)

@@ -9,9 +9,7 @@ have to be found from them. The fragments do not turn: only the distance changes
 results/lode.json.
 """
 
-import argparse
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from charon import Calculator
 
 from ..accuracy.sets import DATA
 from ..presets.run import ROOT
-from .runs import Run, keep
+from .runs import Run, keep, study
 
 RESULTS = Path(__file__).parents[1] / "results" / "lode.json"
 WORK = ROOT / "runs" / "lode"
@@ -85,23 +83,5 @@ def attend(run: Run) -> None:
     keep(RESULTS, {**run.key, "dimers": found})
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--parallel", type=int, default=2)
-    options = parser.parse_args()
-    paths = files()
-    jobs = [
-        Run(variant, seed, options.steps, WORK, *paths, (*TRAINING, *VARIANTS[variant]))
-        for variant in options.variants
-        for seed in options.seeds
-    ]
-    with ThreadPoolExecutor(options.parallel) as pool:
-        list(pool.map(attend, jobs))
-
-
 if __name__ == "__main__":
-    main()
+    study(__doc__, VARIANTS, attend, files, WORK, TRAINING, (0,), 1500)

@@ -1,10 +1,12 @@
 """Trainings of equal steps on one thread, kept and continued; what the studies of this folder share."""
 
+import argparse
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,3 +70,30 @@ def keep(results: Path, record: Record) -> None:
     key = ("variant", "seed", "steps")
     known = [r for r in known if [r[k] for k in key] != [record[k] for k in key]]
     results.write_text(json.dumps([*known, record], indent=1) + "\n", encoding="utf-8")
+
+
+def study(
+    about: str | None,
+    variants: Mapping[str, Sequence[str]],
+    attend: Callable[[Run], None],
+    files: Callable[[], tuple[Path, Path]],
+    work: Path,
+    common: Sequence[str],
+    seeds: Sequence[int],
+    steps: int,
+) -> None:
+    """The command line of a study: every variant and seed, some at a time; `seeds` and `steps` are defaults."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variants", nargs="+", default=list(variants), choices=list(variants), metavar="NAME")
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(seeds))
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--parallel", type=int, default=2)
+    options = parser.parse_args()
+    paths = files()
+    runs = [
+        Run(variant, seed, options.steps, work, *paths, (*common, *variants[variant]))
+        for variant in options.variants
+        for seed in options.seeds
+    ]
+    with ThreadPoolExecutor(options.parallel) as pool:
+        list(pool.map(attend, runs))

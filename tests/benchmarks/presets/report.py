@@ -31,8 +31,8 @@ RMSE on the test frames, E in meV/atom / F in meV/Å / q in me; the best of each
 frames for {minutes:g} minutes of the clock, validations included, on one thread, two runs at a time on two cores; the
 weights with the lowest loss on the validation frames are judged. {seeds}.
 
-Equal time favors what is fast: SpookyNet makes a tenth to a fourth of the steps of `nse` and is far from its end.
-On the full sets of Ko et al. its authors publish 5.8 (chains), 1.1 (NaCl), 27 (Ag3) and 5.3 meV/Å (Au2-MgO).
+Equal time favors what is fast: the peer makes a fraction of the steps (second table) and is far from its end. On the
+full sets of Ko et al. SpookyNet's authors publish 5.8 (chains), 1.1 (NaCl), 27 (Ag3) and 5.3 meV/Å (Au2-MgO).
 """
 
 

@@ -22,16 +22,16 @@ from charon.model.surroundings import Surroundings
 from charon.model.update import ChannelMix
 from charon.ops import ranked_counts
 
-MESH_ORDER, MESH_SPACING, MESH_ABOVE = 6, 2.5, 500
-"""Order of the splines, spacing of the grid times the largest wave number, atoms above which there is a grid."""
+MESH_ORDER, MESH_SPACING = 6, 2.5
+"""Order of the splines, and spacing of the grid times the largest wave number."""
 
 
 class KernelSums(nn.Module):
     """`sum_j G_h(r_ij) x_jh` over all atoms and images within reach, the atom itself included; one block per head."""
 
-    def __init__(self, reaches: tuple[float, ...]) -> None:
+    def __init__(self, reaches: tuple[float, ...], mesh_above: int) -> None:
         super().__init__()
-        self.kernel, self.heads, self.mesh_above = CompactKernel(reaches), len(reaches), MESH_ABOVE
+        self.kernel, self.heads, self.mesh_above = CompactKernel(reaches), len(reaches), mesh_above
         self.plain = Reciprocal(self.kernel.k_max)
         self.mesh = Mesh(MESH_ORDER, MESH_SPACING / self.kernel.k_max)
 
@@ -101,7 +101,7 @@ class KernelAttention(nn.Module):
             self.value = nn.ModuleList(ChannelMix(config.channels, across) for _ in range(self.ranks))
             self.back = nn.ModuleList(ChannelMix(across, config.channels) for _ in range(self.ranks))
             self.floor = nn.Parameter(torch.zeros(self.heads))  # D, before softplus
-            self.sums = KernelSums(config.attention_reaches)
+            self.sums = KernelSums(config.attention_reaches, config.attention_mesh_above)
 
     def forward(self, state: Tensor, around: Surroundings) -> Tensor:
         """`state` [n_local, (l_max + 1)^2, channels] -> the new state."""

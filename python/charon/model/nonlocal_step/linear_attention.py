@@ -1,4 +1,4 @@
-"""The attention of SpookyNet over all atoms of a system (Unke et al. 2021, eqs. 17-19), for comparison.
+"""The attention of SpookyNet over all atoms of a system (Unke et al. 2021), for comparison.
 
 Its cost is linear by positive random features of queries and keys (FAVOR+, Choromanski et al. 2021). Each atom is told
 of every other however far away, and of no image: this form is neither size-consistent nor periodic.
