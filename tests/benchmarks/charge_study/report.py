@@ -36,7 +36,7 @@ flow`, what `qeq` has) stop where bonds end: parted NaCl is neutral, and a chain
 
 **Na out of Na9Cl8+ goes to the wrong limit with flow.** The sodium should keep 1 e, and GFN2-xTB, which delocalises
 charge, keeps most of it; flow keeps the share of the total charge that the layers give the atom, which stays near that
-of the others. Trainings of other lengths on a machine that does other things give other figures in all columns.
+of the others. Each training had {least:.0f} to {most:.0f} % of a core; longer ones give other figures in all columns.
 
     export CHARON_BENCH_DATA=<folder>
     python -m tests.benchmarks.charge_study.run --minutes {minutes:g}
@@ -44,7 +44,7 @@ of the others. Trainings of other lengths on a machine that does other things gi
 """
 
 
-def page(curves: dict[str, Curves], minutes: float) -> str:
+def page(curves: dict[str, Curves], minutes: float, shares: list[float]) -> str:
     """The table of both ends, with what it means."""
     rows = []
     for model, found in curves.items():
@@ -52,7 +52,9 @@ def page(curves: dict[str, Curves], minutes: float) -> str:
         rows.append(f"| {model} | " + " | ".join("-" if v is None else f"{v:.3g}" for v in ends) + " |")
     last, pulled = 2.36 + PULLED[-1], PULLED[-1]
     short, long = CARBONS[0], CARBONS[-1]
-    return PAGE.format(minutes=minutes, last=last, pulled=pulled, short=short, long=long, rows="\n".join(rows))
+    where = {"last": last, "pulled": pulled, "short": short, "long": long}
+    busy = {"least": 100 * min(shares), "most": 100 * max(shares)}
+    return PAGE.format(minutes=minutes, rows="\n".join(rows), **where, **busy)
 
 
 def draw(curves: dict[str, Curves], path: Path) -> None:
@@ -78,7 +80,7 @@ def draw(curves: dict[str, Curves], path: Path) -> None:
 def main() -> None:
     """Page and plot."""
     found = json.loads(RESULTS.read_text(encoding="utf-8"))
-    TARGET.write_text(page(found["curves"], found["minutes"]), encoding="utf-8")
+    TARGET.write_text(page(found["curves"], found["minutes"], found["core_shares"]), encoding="utf-8")
     draw(found["curves"], TARGET.with_suffix(".png"))
 
 

@@ -176,13 +176,20 @@ def main() -> None:
     sets = (salt_set(), SETS["carbon_chain"])
     jobs = [Job(of, solver, options.minutes, 0, WORK) for solver in SOLVERS for of in sets]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda job: attend(job, WORK / "runs.json"), jobs))
+        records = list(pool.map(lambda job: attend(job, WORK / "runs.json"), jobs))
     curves = {}
     for solver in SOLVERS:
         on_salt, on_chains = (job.folder / "run" for job in jobs if job.model is solver)
         curves[solver.name] = model_curves(on_salt, on_chains)
     curves[REFERENCE] = reference_curves()
-    found = {"pulled": PULLED.tolist(), "carbons": list(CARBONS), "minutes": options.minutes, "curves": curves}
+    shares = [r["cpu_minutes"] / r["wall_minutes"] for r in records if r is not None]
+    found = {
+        "core_shares": shares,
+        "pulled": PULLED.tolist(),
+        "carbons": list(CARBONS),
+        "minutes": options.minutes,
+        "curves": curves,
+    }
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
