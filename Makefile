@@ -17,7 +17,7 @@ demo: build
 	$(BIN)/python examples/demo.py
 
 test: build
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8
 
 lint: build
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from charon.model.charge_equilibration import ChargeEquilibration
 from charon.model.charge_flow import ChargeFlow
 from charon.model.config import ModelConfig
 from charon.model.electrostatics import Coulomb
+from charon.model.equilibration import scaled, sizes
 from charon.model.spooky import EqualShares
 from charon.model.surroundings import Surroundings
 from charon.model.system_sums import system_sums
@@ -71,8 +72,8 @@ class FinalCharges(nn.Module):
                 count = system_sums(torch.ones_like(scalars[:, :1]), around.batch, around.n_systems).squeeze(1)
                 start = (target[:, 0] / count).index_select(0, around.batch)
             charges, energy, solved = self.solver(scalars, start, external, around)
-            features = torch.stack([charges, charges * charges], dim=1)
-            scalars = scalars + self.back(torch.cat([scalars, features], dim=1))
+            own = charges.unsqueeze(1)
+            scalars = scalars + self.back(torch.cat([scalars, scaled(own), sizes(own)], dim=1))
             charge_spin = torch.stack([charges, charge_spin[:, 1]], dim=1)
         return scalars, charge_spin, energy, leftover, solved
 

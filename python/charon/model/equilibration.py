@@ -6,7 +6,9 @@ Each atom says what it would carry, `q~` and `m~`, and how readily it takes a sh
     q_i = q~_i + f_i (Q - sum q~) / sum f,      m_i = m~_i + g_i (u - sum m~) / sum g
 
 so charges sum to the total charge Q and spins to the number of unpaired electrons u, exactly, and a replicated system
-(2 Q, 2 u) has the same charges. Energy depends on q, q^2 and m^2 only: it is even in m.
+(2 Q, 2 u) has the same charges. f and g are exponential in what a layer says of the atom, between e^-4 and e^4: an ion
+that leaves a cluster keeps its charge if its share is far above the sum of all others. Energy depends on q, q^2 and m^2
+only: it is even in m.
 """
 
 import torch
@@ -15,6 +17,16 @@ from torch import Tensor, nn
 from charon.model.config import ModelConfig
 from charon.model.radial import DecayTable
 from charon.ops import allsum, halo_forward, message
+
+
+def scaled(charge: Tensor) -> Tensor:
+    """Charges as features: shares of a charge among ten atoms become as large as other scalars are."""
+    return 5.0 * charge
+
+
+def sizes(charge_spin: Tensor) -> Tensor:
+    """Even features `5 (sqrt(q^2 + 0.01) - 0.1)`: smooth, and as large as |q| wherever there is more than 0.1 of it."""
+    return 5.0 * (torch.sqrt(charge_spin * charge_spin + 0.01) - 0.1)
 
 
 class TransferSource(nn.Module):
@@ -33,6 +45,7 @@ class TransferSource(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.width = config.transfer_channels
+        self.hidden = nn.Linear(config.channels, config.channels)
         self.offer = nn.Linear(config.channels, 2 * self.width)
         self.acceptance = nn.Linear(config.channels, 2 * self.width)
         self.table = DecayTable(2 * self.width, 0.0, config.cutoff, config.knots)
@@ -48,7 +61,8 @@ class TransferSource(nn.Module):
     ) -> Tensor:
         """`scalars` [n_local, channels], `spins` [n_local] -> unconstrained (charge, spin) [n_local, 2]."""
         n, width, spacing = scalars.size(0), self.width, self.table.spacing
-        offer = 2.0 / width**0.5 * torch.tanh(self.offer(scalars)).reshape(n, 2, width)
+        scalars = torch.nn.functional.silu(self.hidden(scalars))
+        offer = 4.0 / width**0.5 * torch.tanh(0.5 * self.offer(scalars)).reshape(n, 2, width)
         offer = (offer * torch.stack([torch.ones_like(spins), spins], dim=1).unsqueeze(2)).flatten(1)  # [n, 2 width]
         acceptance = 2.0 * torch.sigmoid(self.acceptance(scalars))  # [n, 2 width]
         table = self.table()
@@ -81,7 +95,7 @@ class FreeSource(nn.Module):
 
 
 class Equilibration(nn.Module):
-    """Shares out the leftover of charge and spin and feeds q, q^2 and m^2 back into the scalars."""
+    """Shares out the leftover of charge and spin and feeds q and the sizes of q and m back into the scalars."""
 
     def __init__(self, source: nn.Module, channels: int) -> None:
         super().__init__()
@@ -106,10 +120,10 @@ class Equilibration(nn.Module):
         atom, `spins` [n_local] the spins of the layer before.
         """
         free = self.source(scalars, spins, edge_vector, edge_index, lists, n_all)  # [n_local, 2]
-        readiness = torch.nn.functional.softplus(self.readiness(scalars))  # [n_local, 2]
+        readiness = torch.exp(4.0 * torch.tanh(0.25 * self.readiness(scalars)))  # [n_local, 2]
         sums = torch.zeros((target.size(0), 4), dtype=free.dtype, device=free.device)
         sums = allsum(sums.index_add(0, batch, torch.cat([free, readiness], dim=1)))  # [n_systems, 4]
         leftover = target - sums[:, :2]  # [n_systems, 2]
         charge_spin = free + readiness * (leftover / sums[:, 2:]).index_select(0, batch)
-        features = torch.cat([scalars, charge_spin[:, :1], charge_spin * charge_spin], dim=1)
+        features = torch.cat([scalars, scaled(charge_spin[:, :1]), sizes(charge_spin)], dim=1)
         return self.back(features), charge_spin, leftover
