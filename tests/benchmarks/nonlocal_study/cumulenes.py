@@ -29,10 +29,12 @@ RESULTS = Path(__file__).parents[1] / "results" / "cumulenes.json"
 WORK = ROOT / "runs" / "cumulenes"
 VARIANTS = {
     "local": ("model.preset=local", "model.dispersion=null"),
+    "default": (),
     "nse": ("model.preset=nse",),
     "learned": ("model.preset=learned",),
     "full": ("model.preset=full",),
     "attention": ("model.preset=learned", "model.nonlocal=attention"),
+    "full-attention": ("model.preset=full", "model.nonlocal=[propagator,attention]"),
     "spooky attention": ("model.preset=learned", "model.nonlocal=spooky"),
     "learned, 10 steps": ("model.preset=learned", "model.propagator_steps=10"),
     "learned, 4 channels": ("model.preset=learned", "model.propagator_channels=4"),

@@ -30,13 +30,15 @@ HELD_OUT = (4, 8)
 """Frames of each dimer that choose the weights."""
 VARIANTS = {
     "local": ("model.preset=local",),
+    "default": (),
     "nse": ("model.preset=nse",),
-    "nse, free charges": ("model.preset=nse", "model.charge_form=free"),
+    "nse-free": ("model.preset=nse", "model.charge_form=free"),
     "qeq": ("model.preset=qeq",),
     "learned": ("model.preset=learned",),
     "full": ("model.preset=full",),
-    "full, free charges": ("model.preset=full", "model.charge_form=free"),
+    "full-free": ("model.preset=full", "model.charge_form=free"),
     "attention": ("model.preset=learned", "model.nonlocal=attention"),
+    "full-attention": ("model.preset=full", "model.nonlocal=[propagator,attention]"),
     "spooky": ("model.preset=spooky", "model.nonlocal=spooky"),
 }
 TRAINING = ("model.cutoff=4.0", "training.batch_size=12", "loss.charges=0", "loss.dipole=0")

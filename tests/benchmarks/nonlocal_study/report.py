@@ -1,9 +1,8 @@
-"""Makes tests/benchmarks/nonlocal.md and nonlocal.png of results/cumulenes.json.
+"""Makes nonlocal.md, nonlocal.png and nonlocal_sets.png of the results of this folder's studies.
 
 python -m tests.benchmarks.nonlocal_study.report
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,62 +10,19 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+from matplotlib.axes import Axes  # noqa: E402
 
-from .cumulenes import RESULTS, VARIANTS  # noqa: E402
+from .chains import LENGTHS  # noqa: E402
+from .cumulenes import VARIANTS  # noqa: E402
+from .sections import SECTIONS, load  # noqa: E402
+from .texts import AGAIN, TITLE  # noqa: E402
 
 PAGE = Path(__file__).parents[1] / "nonlocal.md"
 Run = dict[str, Any]
 
-TEXT = """\
-# What is learned beyond the reach of messages
 
-![dihedral scan of C12H4, and the sign of the change by length](nonlocal.png)
-
-Cumulenes C_nH4: the energy follows the angle between two ends up to 14 Å apart, and for even and odd n in opposite
-directions. Trained on the lengths 3-10, 13 and 14 (199 frames), {steps} steps in batches of 10, cutoff 3.5 Å, two
-layers, one thread. Left: the scan of C12H4, a length that training never saw; its RMSE is taken about the mean. Right:
-E(88°) - E(2°) of ideal chains, positive for even n. Two frames near 180° (n = 9 of train, n = 13 of val), where the
-reference jumps by 0.4-0.5 eV, are left out. A blind model errs by 254 meV on the scan, whose barrier is {barrier:.0f}
-meV. The scan was looked at while the form of the propagator was chosen; signs beyond n = 14 are the test that was not.
-
-| | seed | validation, meV | scan, meV | barrier, meV | wrong signs, n = 4 ... 20 |
-|---|---|---|---|---|---|
-{rows}
-
-## What made it general
-
-Of earlier forms, at 1500 steps (scan in meV, barrier in meV; seeds 0, 1, 2 where there are several):
-
-| hops | steps | decay | scan | barrier |
-|---|---|---|---|---|
-| of free sign | 10 | per channel | 62, 103 | 606, 454 |
-| of free sign, tensors only | 10 | per channel | 239 | |
-| of free sign | 14 | per channel | 22 | 894 |
-| of free sign | 20 | per channel | 39 | 946 |
-| positive | 14 | per channel | 24 | 879 |
-| positive | 20 | per channel | 22, 46, 20 | 806, 661, 731 |
-
-All had signs of the decay on a grid of both, bonds as hops, eight channels, ranks 0, 1 and 2 but where said. Two
-things matter: the sum over hops has to have converged, for a truncated one depends on how many hops there are,
-and is fitted length by length; and hops have to be positive, so that alternation comes from the sign of one decay per
-channel and continues at any length.
-
-## Again
-
-    export CHARON_BENCH_DATA=<folder>
-    python -m tests.benchmarks.nonlocal_study.cumulenes --variants {variants} --steps {steps}
-    python -m tests.benchmarks.nonlocal_study.report
-"""
-
-
-def row(run: Run) -> str:
-    """One run in the table."""
-    wrong = ", ".join(str(n) for n in run["wrong_signs"]) or "none"
-    figures = f"{run['validation_mev']:.1f} | {run['scan_mev']:.1f} | {run['barrier_mev']:.0f}"
-    return f"| {run['variant']} | {run['seed']} | {figures} | {wrong} |"
-
-
-def draw(runs: list[Run], path: Path) -> None:
+def draw_cumulenes(runs: list[Run], path: Path) -> None:
     """The scan and the turned chains, a color per variant, a line per seed."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11.0, 3.8), layout="constrained")
     left.plot(runs[0]["angles"], runs[0]["reference"], "k--", label="reference")
@@ -80,25 +36,84 @@ def draw(runs: list[Run], path: Path) -> None:
     left.set(title="C$_{12}$H$_4$, not in training", xlabel="dihedral angle, degrees", ylabel="energy, meV")
     right.axhline(0.0, color="0.7", linewidth=0.8)
     right.set(title="E(88°) - E(2°)", xlabel="carbons", ylabel="meV")
-    for axis in (left, right):
-        axis.spines[["top", "right"]].set_visible(False)
     left.legend(fontsize=8)
+    finish(figure, path)
+
+
+def draw_chains(axis: Axes, found: Run) -> None:
+    """Force errors of both kinds of chains by length."""
+    for place, (preset, rows) in enumerate(found["presets"].items()):
+        for charge, style in ((0, "o-"), (1, "s--")):
+            errors = [rows[f"C{n}H{2 + charge}" + "+" * charge]["forces"] for n in LENGTHS]
+            label = preset if charge == 0 else None
+            axis.plot(LENGTHS, errors, style, color=f"C{place}", markersize=3, label=label)
+    axis.set(title="chains, trained on ten carbons", xlabel="carbons", ylabel="force RMSE, meV/Å", yscale="log")
+    axis.legend(fontsize=8)
+
+
+def draw_wetting(axis: Axes, found: Run) -> None:
+    """E(lying) - E(standing) with and without aluminium."""
+    rows = [("GFN1-xTB", found["GFN1-xTB"]), *((m["preset"], m) for m in found["models"])]
+    for shift, doping in ((-0.2, "doped"), (0.2, "undoped")):
+        axis.bar(np.arange(len(rows)) + shift, [r[doping] for _, r in rows], 0.38, label=doping)
+    axis.axhline(0.0, color="0.5", linewidth=0.8)
+    axis.set(title="Au$_2$ on MgO", ylabel="E(lying) - E(standing), eV")
+    axis.set_xticks(range(len(rows)), [name for name, _ in rows], rotation=20)
+    axis.legend(fontsize=8)
+
+
+def draw_lode(axis: Axes, runs: list[Run]) -> None:
+    """Force errors on far frames by dimer."""
+    names = list(runs[0]["dimers"])
+    for place, run in enumerate(r for r in runs if r["seed"] == runs[0]["seed"]):
+        errors = [d["forces"] for d in run["dimers"].values()]
+        axis.plot(range(len(names)), errors, "o", color=f"C{place % 10}", label=run["variant"])
+    axis.set(title="dimers at 12 to 15 Å", ylabel="force RMSE, meV/Å", yscale="log")
+    axis.set_xticks(range(len(names)), names, rotation=20, fontsize=8)
+    axis.legend(fontsize=7)
+
+
+def finish(figure: Any, path: Path) -> None:
+    """Saves and closes."""
+    for axis in figure.axes:
+        axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
 
+def draw_sets(path: Path) -> bool:
+    """A panel for each study that was run; False where there is none."""
+    panels = {"chains": draw_chains, "wetting": draw_wetting, "lode": draw_lode}
+    found = {name: load(name) for name in panels}
+    shown = [name for name, results in found.items() if results]
+    if shown:
+        figure, axes = plt.subplots(1, len(shown), figsize=(4.6 * len(shown), 3.9), layout="constrained", squeeze=False)
+        for axis, name in zip(axes[0], shown, strict=True):
+            panels[name](axis, found[name])
+        finish(figure, path)
+    return bool(shown)
+
+
+def order(runs: list[Run]) -> list[Run]:
+    """The cumulenes' runs with the most steps, by variant and seed."""
+    steps, names = max(run["steps"] for run in runs), list(VARIANTS)
+    return sorted((r for r in runs if r["steps"] == steps), key=lambda r: (names.index(r["variant"]), r["seed"]))
+
+
 def main() -> None:
-    """Of the runs with the most steps."""
-    runs = json.loads(RESULTS.read_text(encoding="utf-8"))
-    steps = max(run["steps"] for run in runs)
-    order = list(VARIANTS)
-    runs = sorted((r for r in runs if r["steps"] == steps), key=lambda r: (order.index(r["variant"]), r["seed"]))
-    names = [name for name in order if any(run["variant"] == name for run in runs)]
-    variants = " ".join(f'"{name}"' if " " in name else name for name in names)
-    barrier = runs[0]["reference"][-1] - runs[0]["reference"][0]
-    rows = "\n".join(map(row, runs))
-    PAGE.write_text(TEXT.format(steps=steps, barrier=barrier, rows=rows, variants=variants), encoding="utf-8")
-    draw(runs, PAGE.with_suffix(".png"))
+    """Page and plots."""
+    parts = [TITLE]
+    second = PAGE.with_name("nonlocal_sets.png")
+    if draw_sets(second):
+        parts.append(f"![errors on chains, gold and dimers]({second.name})\n")
+    for name, section in SECTIONS.items():
+        found = load(name)
+        if name == "cumulenes" and found:
+            found = order(found)
+            draw_cumulenes(found, PAGE.with_suffix(".png"))
+        if found:
+            parts.append(section(found))
+    PAGE.write_text("\n".join([*parts, AGAIN]), encoding="utf-8")
 
 
 if __name__ == "__main__":

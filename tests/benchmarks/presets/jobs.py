@@ -33,7 +33,10 @@ JUDGED = [key for key in KEYS if key != "energy_rmse_mev"]
 
 @dataclass(frozen=True)
 class Job:
-    """A model on a set: one seed, one time. `extra` are overrides beside those of the preset."""
+    """A model on a set: one seed, one time. `extra` are overrides beside those of the preset.
+
+    `steps` in place of the time makes runs of equal steps, which may have any company on the machine.
+    """
 
     set: Set
     model: Model
@@ -41,25 +44,33 @@ class Job:
     seed: int
     work: Path
     extra: tuple[str, ...] = ()
+    steps: int | None = None
 
     @property
     def key(self) -> dict[str, Any]:
         """What tells this run from others."""
-        return {"set": self.set.name, "preset": self.model.name, "seed": self.seed, "minutes": self.minutes}
+        minutes = self.minutes if self.steps is None else None
+        run = {"set": self.set.name, "preset": self.model.name, "seed": self.seed}
+        return {**run, "minutes": minutes, "equal_steps": self.steps}
 
     @property
     def title(self) -> str:
-        return f"{self.set.name}, {self.model.name}, seed {self.seed}, {self.minutes:g} min"
+        return f"{self.set.name}, {self.model.name}, seed {self.seed}, {self._length(' ')}"
 
     @property
     def folder(self) -> Path:
-        return self.work / self.set.name / f"{self.model.name}-seed{self.seed}-{self.minutes:g}min"
+        return self.work / self.set.name / f"{self.model.name}-seed{self.seed}-{self._length('')}"
+
+    def _length(self, between: str) -> str:
+        return f"{self.minutes:g}{between}min" if self.steps is None else f"{self.steps}{between}steps"
 
     def command(self) -> list[str]:
         """Begins or continues the training. Raises SetMissing, PeerMissing."""
         files = self.set.paths(self.work / "sets")
         self.folder.mkdir(parents=True, exist_ok=True)
         if isinstance(self.model, Peer):
+            if self.steps is not None:
+                raise PeerMissing(f"{self.model.name} trains for a time, not for a number of steps")
             return peer_command(self, self.model, files)
         return preset_command(self, self.model, files)
 
@@ -84,7 +95,8 @@ def preset_command(job: Job, preset: Preset, files: Mapping[str, Path]) -> list[
     overrides = [f"data.{split}={path}" for split, path in files.items()]
     overrides += [f"training.batch_size={job.set.batch_size}", f"training.validate_every={job.set.validate_every}"]
     overrides += [f"training.checkpoint_every={job.set.validate_every}", f"training.seed={job.seed}"]
-    overrides += [f"training.max_minutes={job.minutes}"]
+    end = f"training.max_minutes={job.minutes}" if job.steps is None else f"training.steps={job.steps}"
+    overrides.append(end)
     if job.set.spin is not None:
         overrides.append(f"data.spin={job.set.spin}")
     overrides += [*preset.overrides, *dispersion_overrides(job.set, preset)]

@@ -42,7 +42,13 @@ MAIN: tuple[Model, ...] = (
     Peer("SpookyNet", "as published, by xnns"),
 )
 VARIANTS: tuple[Model, ...] = (
-    Preset("default", "what the package does without a preset"),
+    Preset("default", "what the package does without a preset: charge and spin equilibration"),
+    Preset(
+        "attention",
+        "charge and spin equilibration, attention within 12 A",
+        ("model.preset=learned", "model.nonlocal=attention"),
+    ),
+    _preset("full-attention", "full and attention", "model.nonlocal=[propagator,attention]"),
     _preset("nse-free", "nse, charges as a number per atom", "model.charge_form=free"),
     _preset("nse-transfer", "nse, charges from transfers along edges", "model.charge_form=transfer"),
     Peer("SpookyNet-lr5e-4", "learning rate 5e-4", learning_rate=5e-4),

@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=PAGE, help="file to write, with a .png beside it")
     parser.add_argument("--minutes", type=float, help="length of the runs shown, default: the longest")
     options = parser.parse_args()
-    records = json.loads(options.results.read_text(encoding="utf-8"))
+    records = [r for r in json.loads(options.results.read_text(encoding="utf-8")) if r["minutes"] is not None]
     table = Table(records, options.minutes or max(r["minutes"] for r in records))
     options.page.write_text(page(table), encoding="utf-8")
     draw(table, options.page.with_suffix(".png"))

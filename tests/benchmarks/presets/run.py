@@ -4,6 +4,7 @@
     python -m tests.benchmarks.presets.run --minutes 20                              all of them
     python -m tests.benchmarks.presets.run --sets ag3 --presets nse,qeq --minutes 3  some of them
     python -m tests.benchmarks.presets.run ... --override model.channels=32          of Charon's configuration
+    python -m tests.benchmarks.presets.run --steps 1000 --seeds 0 1 2 ...            equal steps, not equal time
 
 From the root of the repository. Two runs at a time. A run that has ended is not repeated, one that was interrupted
 continues, one that failed is recorded with its error and begins again the next time. Figures go to
@@ -40,7 +41,15 @@ def main() -> None:
     """Command line."""
     options = parser().parse_args()
     jobs = [
-        Job(SETS[name], MODELS[preset], options.minutes, seed, options.work.resolve(), tuple(options.override))
+        Job(
+            SETS[name],
+            MODELS[preset],
+            options.minutes,
+            seed,
+            options.work.resolve(),
+            tuple(options.override),
+            options.steps,
+        )
         for name in options.sets.split(",")
         for seed in options.seeds
         for preset in options.presets.split(",")
@@ -61,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     more = ", ".join(name for name in MODELS if name not in names.split(","))
     found.add_argument("--presets", default=names, help=f"names, default: %(default)s; variants: {more}")
     found.add_argument("--minutes", type=float, default=20.0, help="of training per run, default: %(default)s")
+    found.add_argument("--steps", type=int, help="of training per run, in place of minutes; not for SpookyNet")
     found.add_argument("--seeds", type=int, nargs="+", default=[0], help="default: 0")
     found.add_argument("--parallel", type=int, default=2, help="runs at a time, default: %(default)s")
     found.add_argument("--override", action="append", default=[], metavar="key=value", help="of the configuration")
@@ -167,14 +177,14 @@ def tell(job: Job, line: str) -> None:
 
 def merge(path: Path, record: Record) -> None:
     """Puts a record into the file of results, in place of an earlier one of the same run."""
-    key = ("set", "preset", "seed", "minutes")
+    key = ("set", "preset", "seed", "minutes", "equal_steps")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         text = file.read()
-        records = [r for r in (json.loads(text) if text else []) if any(r[k] != record[k] for k in key)]
-        records = sorted([*records, record], key=lambda r: tuple(str(r[k]) for k in key))
+        records = [r for r in (json.loads(text) if text else []) if any(r.get(k) != record.get(k) for k in key)]
+        records = sorted([*records, record], key=lambda r: tuple(str(r.get(k)) for k in key))
         file.truncate(0)
         file.write(json.dumps(records, indent=1) + "\n")
 

@@ -1,0 +1,75 @@
+"""Two carbenes far apart: what of their energy a trained model takes for an interaction.
+
+    export CHARON_BENCH_DATA=<folder>
+    python -m tests.benchmarks.presets.run --sets carbenes --minutes 2
+    python -m tests.benchmarks.nonlocal_study.apart --minutes 2
+
+Takes the runs on single carbenes, which saw no pair, and asks for E(A + B) - E(A) - E(B) at 15, 30 and 500 A. Two
+electronic states of a pair are asked for, closed shells and all that has open ones. Figures go to results/apart.json.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from charon.model import Potential
+
+from .trained import Trained, options, predict
+
+RESULTS = Path(__file__).parents[1] / "results" / "apart.json"
+DISTANCES = (15.0, 30.0, 500.0)
+SINGLET, TRIPLET, CATION, ANION = (0, 1), (0, 3), (1, 2), (-1, 2)
+PAIRS = {
+    "CH2, singlets": (SINGLET, SINGLET, 1),
+    "CH2, singlet and triplet": (SINGLET, TRIPLET, 3),
+    "CH2, triplets (quintet)": (TRIPLET, TRIPLET, 5),
+    "CH2+ and singlet CH2": (CATION, SINGLET, 2),
+    "CH2+ and CH2- (triplet)": (CATION, ANION, 3),
+}
+"""State of both, charge and multiplicity, and multiplicity of the pair."""
+PUBLISHED = -795.0
+"""meV, SpookyNet's published weights on two CH2 500 A apart."""
+
+
+def methylene(state: tuple[int, int]) -> Atoms:
+    """CH2 at its measured geometry: 1.107 A, 102.4 degrees (singlet); 1.077 A, 134.0 degrees (open shells)."""
+    length, degrees = (1.107, 102.4) if state == SINGLET else (1.077, 134.0)
+    half = np.radians(degrees) / 2
+    y, z = length * np.sin(half), length * np.cos(half)
+    return Atoms("CH2", [[0, 0, 0], [0, y, z], [0, -y, z]], info={"charge": state[0], "spin": state[1]})
+
+
+def together(first: Atoms, second: Atoms, distance: float, spin: int) -> Atoms:
+    """Both in one system."""
+    moved = second.copy()
+    moved.translate([distance, 0.0, 0.0])
+    pair = first + moved
+    pair.info = {"charge": first.info["charge"] + second.info["charge"], "spin": spin}
+    return pair
+
+
+def interaction(potential: Potential, pair: str, distance: float) -> float:
+    """E(A + B) - E(A) - E(B), meV."""
+    first_state, second_state, spin = PAIRS[pair]
+    first, second = methylene(first_state), methylene(second_state)
+    alone = sum(float(predict(potential, atoms).energy[0]) for atoms in (first, second))
+    return 1e3 * (float(predict(potential, together(first, second, distance, spin)).energy[0]) - alone)
+
+
+def main() -> None:
+    """Command line."""
+    chosen = options(__doc__, "local,nse,qeq,hdnnp4g,spooky,learned,full")
+    trained = Trained("carbenes", chosen.minutes, chosen.seed, chosen.runs)
+    found: dict[str, Any] = {**trained.about, "distances": DISTANCES, "presets": {}}
+    for preset in chosen.presets.split(","):
+        potential = trained.potential(preset)
+        found["presets"][preset] = {p: [interaction(potential, p, d) for d in DISTANCES] for p in PAIRS}
+        print(preset, found["presets"][preset], flush=True)
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""The parts of nonlocal.md, each of one file of results; a part without its file is left out."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from .texts import APART, CHAINS, CUMULENES, LODE, MATRIX, WETTING
+
+RESULTS = Path(__file__).parents[1] / "results"
+MECHANISMS = {
+    "local": "none",
+    "default": "charge and spin",
+    "nse": "charge, spin, electrostatics",
+    "qeq": "charges that answer, potential",
+    "learned": "charge, spin, bonds",
+    "attention": "charge, spin, space",
+    "full": "charge, spin, electrostatics, bonds",
+    "full-attention": "all of these",
+}
+"""What carries what is far, by the name of the model."""
+
+
+def load(name: str) -> Any:
+    """Figures of a study; None where it was not run."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def row(*cells: object) -> str:
+    """A row of a table."""
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def head(*cells: object) -> list[str]:
+    """The first two rows."""
+    return [row(*cells), "|---|" + "---|" * (len(cells) - 1)]
+
+
+def short(value: float) -> str:
+    """Three digits."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def spread(values: list[float]) -> str:
+    """Mean and the largest distance from it; `-` for none."""
+    if not values:
+        return "-"
+    middle = mean(values)
+    return short(middle) + (f" ± {short(max(abs(v - middle) for v in values))}" if len(values) > 1 else "")
+
+
+def cumulenes(runs: list[dict[str, Any]]) -> str:
+    """Every run with the most steps of its variant."""
+    lines = head("", "seed", "validation, meV", "scan, meV", "barrier, meV", "wrong signs, n = 4 ... 20")
+    for run in runs:
+        wrong = ", ".join(str(n) for n in run["wrong_signs"]) or "none"
+        figures = (f"{run['validation_mev']:.1f}", f"{run['scan_mev']:.1f}", f"{run['barrier_mev']:.0f}")
+        lines.append(row(run["variant"], run["seed"], *figures, wrong))
+    names = dict.fromkeys(run["variant"] for run in runs)
+    variants = " ".join(f'"{name}"' if " " in name else name for name in names)
+    barrier = runs[0]["reference"][-1] - runs[0]["reference"][0]
+    return CUMULENES.format(steps=runs[0]["steps"], barrier=f"{barrier:.0f}", rows="\n".join(lines), variants=variants)
+
+
+def matrix(runs: list[dict[str, Any]]) -> str:
+    """Mechanism by set, forces, over the seeds."""
+    sets = list(dict.fromkeys(r["set"] for r in runs))
+    scans, dimers = load("cumulenes") or [], load("lode") or []
+    lines = head("", "what is carried", *sets, "cumulene scan, meV", "LODE, meV/Å")
+    for name, what in MECHANISMS.items():
+        cells = [
+            spread([r["test"]["forces_rmse_mev_per_angstrom"] for r in runs if (r["set"], r["preset"]) == (of, name)])
+            for of in sets
+        ]
+        scan = spread([r["scan_mev"] for r in scans if r["variant"] == name])
+        far = spread([mean(d["forces"] for d in r["dimers"].values()) for r in dimers if r["variant"] == name])
+        if any(cell != "-" for cell in cells):
+            lines.append(row(name, what, *cells, scan, far))
+    seeds = " ".join(str(s) for s in sorted({r["seed"] for r in runs}))
+    steps, presets = runs[0]["equal_steps"], ",".join(dict.fromkeys(r["preset"] for r in runs))
+    return MATRIX.format(steps=steps, seeds=seeds, rows="\n".join(lines), sets=",".join(sets), presets=presets)
+
+
+def lode(runs: list[dict[str, Any]]) -> str:
+    """Errors of far frames by dimer."""
+    names = list(runs[0]["dimers"])
+    lines = head("", "seed", *names)
+    for run in runs:
+        cells = [f"{short(d['energy'])} / {short(d['forces'])}" for d in run["dimers"].values()]
+        lines.append(row(run["variant"], run["seed"], *cells))
+    true = [short(d["true_change"]) for d in runs[0]["dimers"].values()]
+    lines.append(row("*change of the energy*", "", *true))
+    return LODE.format(steps=runs[0]["steps"], rows="\n".join(lines))
+
+
+def chains(found: dict[str, Any]) -> str:
+    """Errors by composition."""
+    names = list(next(iter(found["presets"].values())))
+    lines = head("", *names)
+    for preset, rows in found["presets"].items():
+        cells = [" / ".join(short(rows[n][k]) for k in ("energy", "forces", "charges")) for n in names]
+        lines.append(row(preset, *cells))
+    return CHAINS.format(minutes=f"{found['minutes']:g}", seed=found["seed"], rows="\n".join(lines))
+
+
+def apart(found: dict[str, Any]) -> str:
+    """Energies of interaction by pair."""
+    pairs = list(next(iter(found["presets"].values())))
+    lines = head("", *pairs)
+    for preset, rows in found["presets"].items():
+        lines.append(row(preset, *(" / ".join(f"{v:.2g}" for v in rows[p]) for p in pairs)))
+    return APART.format(minutes=f"{found['minutes']:g}", rows="\n".join(lines))
+
+
+def wetting(found: dict[str, Any]) -> str:
+    """Energies, charges and relaxed slabs."""
+    lines = head(
+        "", "doped, eV", "undoped, eV", "q(Au) doped", "q(Au) undoped", "RMSE, me", "relaxed, eV", "angle of the dimer"
+    )
+    reference = found["GFN1-xTB"]
+    gold = found["models"][0]["gold"]
+    true = (f"{gold[d][1]:.3f}" for d in ("doped", "undoped"))
+    lines.append(row("GFN1-xTB", f"{reference['doped']:.3f}", f"{reference['undoped']:.3f}", *true, "", "", ""))
+    for model in found["models"]:
+        relaxed = " / ".join(f"{model[f'relaxed {d}']:.3f}" for d in ("doped", "undoped"))
+        tilt = ", ".join(f"{place} {slab['tilt']:.0f}°" for place, slab in model["slabs"].items())
+        charges = (f"{model['gold'][d][0]:.3f}" for d in ("doped", "undoped"))
+        figures = (f"{model['doped']:.3f}", f"{model['undoped']:.3f}", *charges, f"{1e3 * model['gold_rmse']:.0f}")
+        lines.append(row(model["preset"], *figures, relaxed, tilt))
+    minutes = f"{found['models'][0]['minutes']:g}"
+    presets = ",".join(m["preset"] for m in found["models"])
+    return WETTING.format(minutes=minutes, rows="\n".join(lines), presets=presets)
+
+
+SECTIONS: dict[str, Callable[[Any], str]] = {
+    "cumulenes": cumulenes,
+    "mechanisms": matrix,
+    "lode": lode,
+    "chains": chains,
+    "wetting": wetting,
+    "apart": apart,
+}

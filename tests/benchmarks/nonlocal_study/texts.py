@@ -1,0 +1,98 @@
+"""What nonlocal.md says around its tables."""
+
+TITLE = """\
+# What is learned beyond the reach of messages
+
+![dihedral scan of C12H4, and the sign of the change by length](nonlocal.png)
+"""
+CUMULENES = """\
+## Cumulenes: through bonds
+
+C_nH4: the energy follows the angle between two ends up to 14 Å apart, and for even and odd n in opposite
+directions. Trained on the lengths 3-10, 13 and 14 (199 frames), {steps} steps in batches of 10, cutoff 3.5 Å, two
+layers, one thread. Left: the scan of C12H4, a length that training never saw; its RMSE is taken about the mean. Right:
+E(88°) - E(2°) of ideal chains, positive for even n. Two frames near 180° (n = 9 of train, n = 13 of val), where the
+reference jumps by 0.4-0.5 eV, are left out. A blind model errs by 254 meV on the scan, whose barrier is {barrier}
+meV. The scan was looked at while the form of the propagator was chosen; signs beyond n = 14 are the test that was not.
+
+{rows}
+
+    python -m tests.benchmarks.nonlocal_study.cumulenes --variants {variants} --steps {steps}
+
+What made it general, of earlier forms, at 1500 steps (scan in meV, barrier in meV; seeds 0, 1, 2 if there are several):
+
+| hops | steps | decay | scan | barrier |
+|---|---|---|---|---|
+| of free sign | 10 | per channel | 62, 103 | 606, 454 |
+| of free sign, tensors only | 10 | per channel | 239 | |
+| of free sign | 14 | per channel | 22 | 894 |
+| of free sign | 20 | per channel | 39 | 946 |
+| positive | 14 | per channel | 24 | 879 |
+| positive | 20 | per channel | 22, 46, 20 | 806, 661, 731 |
+
+All had signs of the decay on a grid of both, bonds as hops, eight channels, ranks 0, 1 and 2 but where said. Two
+things matter: the sum over hops has to have converged, for a truncated one depends on how many hops there are,
+and is fitted length by length; and hops have to be positive, so that alternation comes from the sign of one decay per
+channel and continues at any length.
+"""
+MATRIX = """\
+## Which carrier for which physics
+
+Force RMSE on test frames, meV/Å, after {steps} steps (`presets/presets.yaml`, the sets' batches), mean of the seeds
+{seeds} ± the largest distance from it; beside them the scan above and the mean over the LODE dimers below.
+
+{rows}
+
+    python -m tests.benchmarks.presets.run --sets {sets} --presets {presets} --steps {steps} --seeds {seeds} \\
+      --results tests/benchmarks/results/mechanisms.json
+"""
+LODE = """\
+## Dimers: through space
+
+Six dimers, trained at 5 to 12 Å on energies and forces, asked at 12 to 15 Å: RMSE in meV / meV/Å over the three far
+frames, {steps} steps, cutoff 4 Å. The last row is how far the energy changes over these frames, meV. Charges are not
+given: the network has to find them.
+
+{rows}
+
+    python -m tests.benchmarks.nonlocal_study.lode
+"""
+CHAINS = """\
+## Chains of other lengths
+
+The runs on C10H2 and C10H3+ ({minutes} minutes, seed {seed}) asked for chains of other lengths, 20 frames each at 300
+K, labelled by GFN2-xTB: energy about its mean, meV/atom / forces, meV/Å / charges, me.
+
+{rows}
+
+    python -m tests.benchmarks.nonlocal_study.chains --minutes {minutes}
+"""
+APART = """\
+## Far apart
+
+E(A + B) - E(A) - E(B) in meV at 15 / 30 / 500 Å by runs on single carbenes ({minutes} minutes), which saw no pair.
+SpookyNet's published weights give -795 meV for two CH2 at 500 Å.
+
+{rows}
+
+    python -m tests.benchmarks.nonlocal_study.apart --minutes {minutes}
+"""
+WETTING = """\
+## Au2 on MgO
+
+E(lying) - E(standing) of the relaxed slabs of 110 atoms with aluminium in the deepest layers and without, mean charge
+of gold on the test frames (e) and its RMSE; then LAMMPS minimises slabs of four times the area on two ranks from both
+places: the same difference per dimer, doped / undoped, and how the dimers lie at the end (0° standing). Runs of
+{minutes} minutes on one thread.
+
+{rows}
+
+    python -m tests.benchmarks.nonlocal_study.wetting --presets {presets} --minutes {minutes}
+"""
+AGAIN = """\
+## Again
+
+The commands under each table, after `export CHARON_BENCH_DATA=<folder>`, then
+
+    python -m tests.benchmarks.nonlocal_study.report
+"""
