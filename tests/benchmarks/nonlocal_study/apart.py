@@ -4,8 +4,8 @@
     python -m tests.benchmarks.presets.run --sets carbenes --minutes 2
     python -m tests.benchmarks.nonlocal_study.apart --minutes 2
 
-Takes the runs on single carbenes, which saw no pair, and asks for E(A + B) - E(A) - E(B) at 15, 30 and 500 A. Two
-electronic states of a pair are asked for, closed shells and all that has open ones. Figures go to results/apart.json.
+Takes the runs on single carbenes, which saw no pair, and asks for E(A + B) - E(A) - E(B) at 15, 30 and 500 A. Pairs
+of closed shells, of open ones and of both are asked for. Figures go to results/apart.json.
 """
 
 import json
@@ -21,13 +21,12 @@ from .trained import Trained, options, predict
 
 RESULTS = Path(__file__).parents[1] / "results" / "apart.json"
 DISTANCES = (15.0, 30.0, 500.0)
-SINGLET, TRIPLET, CATION, ANION = (0, 1), (0, 3), (1, 2), (-1, 2)
+SINGLET, TRIPLET, CATION = (0, 1), (0, 3), (1, 2)
 PAIRS = {
     "CH2, singlets": (SINGLET, SINGLET, 1),
     "CH2, singlet and triplet": (SINGLET, TRIPLET, 3),
     "CH2, triplets (quintet)": (TRIPLET, TRIPLET, 5),
     "CH2+ and singlet CH2": (CATION, SINGLET, 2),
-    "CH2+ and CH2- (triplet)": (CATION, ANION, 3),
 }
 """State of both, charge and multiplicity, and multiplicity of the pair."""
 PUBLISHED = -795.0

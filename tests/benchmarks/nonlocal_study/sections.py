@@ -9,6 +9,8 @@ from typing import Any
 from .texts import APART, CHAINS, CUMULENES, LODE, MATRIX, WETTING
 
 RESULTS = Path(__file__).parents[1] / "results"
+SHOWN = ("C8H2", "C10H2", "C12H2", "C16H2", "C20H2", "C8H3+", "C12H3+", "C20H3+")
+"""Of the chains, in the table."""
 MECHANISMS = {
     "local": "none",
     "default": "charge and spin",
@@ -41,6 +43,11 @@ def head(*cells: object) -> list[str]:
 def short(value: float) -> str:
     """Three digits."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def fixed(value: float) -> str:
+    """Two decimals, none from 100 on."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value + 0.0:.2f}".replace("-0.00", "0.00")
 
 
 def spread(values: list[float]) -> str:
@@ -96,11 +103,11 @@ def lode(runs: list[dict[str, Any]]) -> str:
 
 
 def chains(found: dict[str, Any]) -> str:
-    """Errors by composition."""
-    names = list(next(iter(found["presets"].values())))
-    lines = head("", *names)
+    """Errors of some compositions."""
+    lines = head("", *SHOWN)
     for preset, rows in found["presets"].items():
-        cells = [" / ".join(short(rows[n][k]) for k in ("energy", "forces", "charges")) for n in names]
+        kinds = ("energy", "forces") if preset == "local" else ("energy", "forces", "charges")
+        cells = [" / ".join(short(rows[n][k]) for k in kinds) for n in SHOWN]
         lines.append(row(preset, *cells))
     return CHAINS.format(minutes=f"{found['minutes']:g}", seed=found["seed"], rows="\n".join(lines))
 
@@ -110,7 +117,7 @@ def apart(found: dict[str, Any]) -> str:
     pairs = list(next(iter(found["presets"].values())))
     lines = head("", *pairs)
     for preset, rows in found["presets"].items():
-        lines.append(row(preset, *(" / ".join(f"{v:.2g}" for v in rows[p]) for p in pairs)))
+        lines.append(row(preset, *(" / ".join(map(fixed, rows[p])) for p in pairs)))
     return APART.format(minutes=f"{found['minutes']:g}", rows="\n".join(lines))
 
 
