@@ -36,8 +36,8 @@ flow`, what `qeq` has) stop where bonds end: parted NaCl is neutral, and a chain
 
 The sodium that leaves Na9Cl8+ should keep 1 e; GFN2-xTB, which delocalises charge, keeps 0.64 to 0.75 of it, and so do
 both solvers, flow without the slow decay: once bonds end, the ion keeps the share of the total charge that the layers
-give it, which is learned. Each training had {least:.0f} to {most:.0f} % of a core; longer ones give other figures in all
-columns.
+give it, which is learned. Each training had {least:.0f} to {most:.0f} % of a core; longer ones give other figures in
+all columns.
 
     export CHARON_BENCH_DATA=<folder>
     python -m tests.benchmarks.charge_study.run --minutes {minutes:g}

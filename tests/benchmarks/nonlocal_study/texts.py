@@ -73,9 +73,9 @@ APART = """\
 E(A + B) - E(A) - E(B) in meV at 15 / 30 / 500 Å by runs on single carbenes ({minutes} minutes), which saw no pair.
 SpookyNet's published weights give -795 meV for two CH2 at 500 Å.
 
-Equal fragments are additive, with what electrostatics and dispersion leave at 15 Å. **Where one fragment has more charge
-or spin than the other, models that saw no such pair do not know which of them has it**, and share it: hundreds of meV for
-spin, electronvolts for charge. Training has to contain such pairs.
+Equal fragments are additive, with what electrostatics and dispersion leave at 15 Å. **Where one fragment has more
+charge or spin than the other, models that saw no such pair do not know which of them has it**, and share it: hundreds
+of meV for spin, electronvolts for charge. Training has to contain such pairs.
 
 {rows}
 
