@@ -35,7 +35,7 @@ def teach(potential: Potential, batch: Batch, charges: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("form", ["transfer", "free"])
 def test_a_sodium_that_left_keeps_its_charge(structures, form):
-    """Taught up to 6 A, asked 30 A from its place: the ion has 1 e of its own, the others hold nothing over."""
+    """Taught up to 6 A, asked 30 A from its place: the ion has 1 e of its own, so that the others sum to zero."""
     potential = random_potential(ModelConfig(**SMALL, charge_form=form))
     frames = [sodium_leaves(d, structures["CH2 singlet"]) for d in DISTANCES]
     batch = batch_of(potential, *frames)

@@ -32,11 +32,14 @@ carbon, Å³.
 
 Plain equilibration levels the electronegativities of atoms however far apart, so charge stays on parted neutral atoms
 and the response of a chain grows with its length as a metal's. Charges that flow along bonds only (`charge_solver:
-flow`, what `qeq` has) stop where bonds end: parted NaCl is neutral, and a chain answers as the tight binding does.
+flow`, what `qeq` has) stop where bonds end: parted NaCl is neutral, and the response of a chain levels off as that of
+tight binding does, in long chains below it.
 
-The sodium that leaves Na9Cl8+ should keep 1 e; GFN2-xTB, which delocalises charge, keeps 0.64 to 0.75 of it, and so do
-both solvers, flow without the slow decay: once bonds end, the ion keeps the share of the total charge that the layers
-give it, which is learned. Each training had {least:.0f} to {most:.0f} % of a core; longer ones give other figures in
+The sodium that leaves Na9Cl8+ should keep 1 e; GFN2-xTB, which delocalises charge, does not, and the models follow
+their labels. With flow, once bonds end, the ion keeps the share of the total charge that the layers give it, which is
+learned; the slow decay of the tight binding and of plain equilibration is not there.
+
+Each training had {least:.0f} to {most:.0f} % of a core; longer ones give other figures in
 all columns.
 
     export CHARON_BENCH_DATA=<folder>

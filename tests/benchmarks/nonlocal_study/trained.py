@@ -28,11 +28,11 @@ class Trained:
     runs: Path
 
     def potential(self, preset: str) -> Potential:
-        """In double precision. Raises FileNotFoundError with the command that trains it."""
+        """In double precision. Ends the program with the command that trains it if there is no such run."""
         job = Job(SETS[self.set], MODELS[preset], self.minutes, self.seed, self.runs)
         if not (job.folder / "record.json").is_file():
             words = f"--sets {self.set} --presets {preset} --minutes {self.minutes:g} --seeds {self.seed}"
-            raise FileNotFoundError(f"{job.title} has not ended; python -m tests.benchmarks.presets.run {words}")
+            raise SystemExit(f"{job.title} has not ended; python -m tests.benchmarks.presets.run {words}")
         return load_run(job.folder / "run")[0].double()
 
     @property

@@ -47,8 +47,8 @@ def main() -> None:
             options.minutes,
             seed,
             options.work.resolve(),
-            tuple(options.override),
-            options.steps,
+            extra=tuple(options.override),
+            steps=options.steps,
         )
         for name in options.sets.split(",")
         for seed in options.seeds
