@@ -68,7 +68,8 @@ K, labelled by GFN2-xTB: energy about its mean, meV/atom / forces, meV/Å / char
 One length leaves the interior of longer chains open: the errors are alternating forces on the inner carbons (1 to 2
 eV/Å for `full` at 20), where the force of the electrostatic energy is 0.05 eV/Å; charges of neutral chains
 stay good to 1-3 me. `learned` carries the alternation through the chain and errs least on longer ones. One
-seed: `full` without electrostatics had 38 meV/Å on C14H2, without dispersion 158 (800 steps), as it is 342, which may be chance as much as form.
+seed: `full` without electrostatics had 38 meV/Å on C14H2, without dispersion 158 (800 steps), as it is 342, which
+may be chance as much as form.
 
     python -m tests.benchmarks.nonlocal_study.chains --minutes {minutes}
 """
