@@ -37,6 +37,10 @@ class DataConfig(Section):
     spin: Annotated[int, Field(ge=1)] | Literal["lowest"] | None = Field(
         None, description="multiplicity 2S+1 of sets that do not say it; lowest: that fits the electrons of each frame"
     )
+    far_pairs: Fraction = Field(
+        0.0,
+        description="pairs of molecules far apart, one with charge or spin, over the frames of train and validation",
+    )
     on_error: Literal["raise", "skip"] = Field("raise", description="an unreadable frame stops, or is left out")
 
 

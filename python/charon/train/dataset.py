@@ -14,6 +14,7 @@ from charon.data import fingerprint, labels_present, read_structures
 from charon.errors import DataError
 from charon.structure import Structure
 from charon.train.config import DataConfig
+from charon.train.far_pairs import far_pairs
 
 SETS = ("train", "validation", "test")
 ATOMS_PER_BATCH = 512
@@ -66,6 +67,8 @@ def read_sets(config: DataConfig, seed: int) -> DataSets:
         train, validation = hold_out(train, config.validation, seed)
     else:
         validation = _read(config, config.validation)
+    if config.far_pairs > 0:
+        train, validation = (part and [*part, *far_pairs(part, config.far_pairs, seed)] for part in (train, validation))
     return DataSets(train, validation, _read(config, config.test))
 
 

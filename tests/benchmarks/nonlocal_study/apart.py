@@ -1,8 +1,9 @@
 """Two carbenes far apart: what of their energy a trained model takes for an interaction.
 
     export CHARON_BENCH_DATA=<folder>
-    python -m tests.benchmarks.presets.run --sets carbenes --minutes 2
-    python -m tests.benchmarks.nonlocal_study.apart --minutes 2
+    python -m tests.benchmarks.presets.run --sets carbenes --presets local,nse,learned,full,spooky --steps 1000
+    python -m tests.benchmarks.presets.run --sets carbenes --presets nse-pairs,learned-pairs,full-pairs --steps 1000
+    python -m tests.benchmarks.nonlocal_study.apart --steps 1000
 
 Takes the runs on single carbenes, which saw no pair, and asks for E(A + B) - E(A) - E(B) at 15, 30 and 500 A. Pairs
 of closed shells, of open ones and of both are asked for. Figures go to results/apart.json.
@@ -29,6 +30,8 @@ PAIRS = {
     "CH2+ and singlet CH2": (CATION, SINGLET, 2),
 }
 """State of both, charge and multiplicity, and multiplicity of the pair."""
+EQUAL = ("CH2, singlets", "CH2, triplets (quintet)")
+"""Pairs of equal fragments, which have to be additive without having been taught."""
 PUBLISHED = -795.0
 """meV, SpookyNet's published weights on two CH2 500 A apart."""
 
@@ -60,13 +63,14 @@ def interaction(potential: Potential, pair: str, distance: float) -> float:
 
 def main() -> None:
     """Command line."""
-    chosen = options(__doc__, "local,nse,qeq,hdnnp4g,spooky,learned,full")
-    trained = Trained("carbenes", chosen.minutes, chosen.seed, chosen.runs)
+    chosen = options(__doc__, "local,nse,learned,full,spooky,nse-pairs,learned-pairs,full-pairs,spooky-pairs")
+    trained = Trained("carbenes", chosen.steps, tuple(chosen.seeds), chosen.runs)
     found: dict[str, Any] = {**trained.about, "distances": DISTANCES, "presets": {}}
     for preset in chosen.presets.split(","):
-        potential = trained.potential(preset)
-        found["presets"][preset] = {p: [interaction(potential, p, d) for d in DISTANCES] for p in PAIRS}
-        print(preset, found["presets"][preset], flush=True)
+        potentials = trained.potentials(preset)
+        rows = {pair: [[interaction(p, pair, d) for d in DISTANCES] for p in potentials] for pair in PAIRS}
+        print(preset, rows, flush=True)
+        found["presets"][preset] = rows
         RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,8 +1,8 @@
 """Polyynes shorter and longer than those of training: do errors stay?
 
     export CHARON_BENCH_DATA=<folder>
-    python -m tests.benchmarks.presets.run --sets carbon_chain --minutes 2
-    python -m tests.benchmarks.nonlocal_study.chains --minutes 2
+    python -m tests.benchmarks.presets.run --sets carbon_chain --steps 1000 --seeds 0 1 2
+    python -m tests.benchmarks.nonlocal_study.chains --steps 1000
 
 Takes the runs on C10H2 and C10H3+ and asks for C_nH2 and C_nH3+ of 6 to 20 carbons, sampled at 300 K and labelled by
 GFN2-xTB as the set is. One length says nothing of the energy of one more carbon, so energies are compared about their
@@ -10,6 +10,7 @@ mean over the frames of a composition. Frames go to runs/chains, figures to resu
 """
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -102,18 +103,17 @@ def errors(potential: Potential, frames: list[Atoms]) -> dict[str, float]:
 
 def main() -> None:
     """Command line."""
-    chosen = options(__doc__, "local,nse,qeq,learned,full,spooky")
-    trained = Trained("carbon_chain", chosen.minutes, chosen.seed, chosen.runs)
+    chosen = options(__doc__, "local,nse,learned,full")
+    trained = Trained("carbon_chain", chosen.steps, tuple(chosen.seeds), chosen.runs)
     found: dict[str, Any] = {**trained.about, "presets": {}}
     for preset in chosen.presets.split(","):
-        potential = trained.potential(preset)
-        rows = {}
-        for charge in (0, 1):
-            for carbons in LENGTHS:
-                name = f"C{carbons}H{2 + charge}" + "+" * charge
-                rows[name] = errors(potential, sampled(carbons, charge))
-                text = ", ".join(f"{key} {value:.2f}" for key, value in rows[name].items())
-                print(f"{preset}, {name}: {text}", flush=True)
+        potentials = trained.potentials(preset)
+        rows: dict[str, Any] = {}
+        for carbons, charge in product(LENGTHS, (0, 1)):
+            name, frames = f"C{carbons}H{2 + charge}" + "+" * charge, sampled(carbons, charge)
+            by_seed = [errors(potential, frames) for potential in potentials]
+            rows[name] = {key: [e[key] for e in by_seed] for key in by_seed[0]}
+            print(f"{preset}, {name}: {rows[name]}", flush=True)
         found["presets"][preset] = rows
         RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

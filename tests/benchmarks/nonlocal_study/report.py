@@ -41,10 +41,10 @@ def draw_cumulenes(runs: list[Run], path: Path) -> None:
 
 
 def draw_chains(axis: Axes, found: Run) -> None:
-    """Force errors of both kinds of chains by length."""
+    """Force errors of both kinds of chains by length, means of the seeds."""
     for place, (preset, rows) in enumerate(found["presets"].items()):
         for charge, style in ((0, "o-"), (1, "s--")):
-            errors = [rows[f"C{n}H{2 + charge}" + "+" * charge]["forces"] for n in LENGTHS]
+            errors = [np.mean(rows[f"C{n}H{2 + charge}" + "+" * charge]["forces"]) for n in LENGTHS]
             label = preset if charge == 0 else None
             axis.plot(LENGTHS, errors, style, color=f"C{place}", markersize=3, label=label)
     axis.set(title="chains, trained on ten carbons", xlabel="carbons", ylabel="force RMSE, meV/Å", yscale="log")

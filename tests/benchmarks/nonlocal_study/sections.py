@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from .apart import EQUAL
 from .texts import APART, CHAINS, CUMULENES, LODE, MATRIX, WETTING
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -103,22 +104,33 @@ def lode(runs: list[dict[str, Any]]) -> str:
 
 
 def chains(found: dict[str, Any]) -> str:
-    """Errors of some compositions."""
-    lines = head("", *SHOWN)
+    """Errors of some compositions over the seeds."""
+    lines, charges = head("forces, meV/Å", *SHOWN), head("charges, me", *SHOWN)
     for preset, rows in found["presets"].items():
-        kinds = ("energy", "forces") if preset == "local" else ("energy", "forces", "charges")
-        cells = [" / ".join(short(rows[n][k]) for k in kinds) for n in SHOWN]
-        lines.append(row(preset, *cells))
-    return CHAINS.format(minutes=f"{found['minutes']:g}", seed=found["seed"], rows="\n".join(lines))
+        lines.append(row(preset, *(spread(rows[n]["forces"]) for n in SHOWN)))
+        if preset != "local":
+            charges.append(row(preset, *(spread(rows[n]["charges"]) for n in SHOWN)))
+    return CHAINS.format(**lengths(found), rows="\n".join([*lines, "", *charges]), presets=",".join(found["presets"]))
+
+
+def lengths(found: dict[str, Any]) -> dict[str, Any]:
+    """Steps and seeds of the runs of a study."""
+    return {"steps": found["steps"], "seeds": " ".join(map(str, found["seeds"]))}
 
 
 def apart(found: dict[str, Any]) -> str:
-    """Energies of interaction by pair."""
+    """Energies of interaction by pair: largest of the seeds for equal fragments, one by one for unlike ones."""
     pairs = list(next(iter(found["presets"].values())))
     lines = head("", *pairs)
     for preset, rows in found["presets"].items():
-        lines.append(row(preset, *(" / ".join(map(fixed, rows[p])) for p in pairs)))
-    return APART.format(minutes=f"{found['minutes']:g}", rows="\n".join(lines))
+        cells = []
+        for pair in pairs:
+            middle = [seed[1] for seed in rows[pair]]
+            cells.append(" / ".join(map(fixed, middle)))
+        lines.append(row(preset, *cells))
+    equal = max(abs(seed[0]) for rows in found["presets"].values() for p in EQUAL for seed in rows[p])
+    words = {**lengths(found), "presets": ",".join(found["presets"]), "equal": f"{equal:.2f}"}
+    return APART.format(**words, rows="\n".join(lines))
 
 
 def wetting(found: dict[str, Any]) -> str:
@@ -136,9 +148,9 @@ def wetting(found: dict[str, Any]) -> str:
         charges = (f"{model['gold'][d][0]:.3f}" for d in ("doped", "undoped"))
         figures = (f"{model['doped']:.3f}", f"{model['undoped']:.3f}", *charges, f"{1e3 * model['gold_rmse']:.0f}")
         lines.append(row(model["preset"], *figures, relaxed, tilt))
-    minutes = f"{found['models'][0]['minutes']:g}"
+    steps = found["models"][0]["steps"]
     presets = ",".join(m["preset"] for m in found["models"])
-    return WETTING.format(minutes=minutes, rows="\n".join(lines), presets=presets)
+    return WETTING.format(steps=steps, rows="\n".join(lines), presets=presets)
 
 
 SECTIONS: dict[str, Callable[[Any], str]] = {

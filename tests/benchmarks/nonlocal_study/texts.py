@@ -60,44 +60,38 @@ given: the network has to find them.
 CHAINS = """\
 ## Chains of other lengths
 
-The runs on C10H2 and C10H3+ ({minutes} minutes, seed {seed}) asked for chains of other lengths, 20 frames each at 300
-K, labelled by GFN2-xTB: energy about its mean, meV/atom / forces, meV/Å / charges, me.
+Runs on C10H2 and C10H3+ ({steps} steps, seeds {seeds}) asked for chains of other lengths, 20 frames each at 300 K,
+labelled by GFN2-xTB: mean of the seeds ± the largest distance from it.
 
 {rows}
 
-One length leaves the interior of longer chains open: the errors are alternating forces on the inner carbons (1 to 2
-eV/Å for `full` at 20), where the force of the electrostatic energy is 0.05 eV/Å; charges of neutral chains
-stay good to 1-3 me. `learned` carries the alternation through the chain and errs least on longer ones. One
-seed: `full` without electrostatics had 38 meV/Å on C14H2, without dispersion 158 (800 steps), as it is 342, which
-may be chance as much as form.
-
-    python -m tests.benchmarks.nonlocal_study.chains --minutes {minutes}
+    python -m tests.benchmarks.nonlocal_study.chains --presets {presets} --steps {steps} --seeds {seeds}
 """
 APART = """\
 ## Far apart
 
-E(A + B) - E(A) - E(B) in meV at 15 / 30 / 500 Å by runs on single carbenes ({minutes} minutes), which saw no pair.
-SpookyNet's published weights give -795 meV for two CH2 at 500 Å.
+E(A + B) - E(A) - E(B) in meV at 30 Å, one figure per seed, by runs on single carbenes ({steps} steps, seeds {seeds}),
+which saw no pair. SpookyNet's published weights give -795 meV for two CH2 at 500 Å.
 
-Equal fragments are additive, with what electrostatics and dispersion leave at 15 Å. **Where one fragment has more
-charge or spin than the other, models that saw no such pair do not know which of them has it**, and share it: hundreds
-of meV for spin, electronvolts for charge. Training has to contain such pairs.
+Equal fragments are additive, with what electrostatics and dispersion leave at 15 Å (at most {equal} meV). **Where one
+fragment has more charge or spin than the other, models that saw no such pair do not know which of them has it**, and
+share it: hundreds of meV for spin, electronvolts for charge. Training has to contain such pairs.
 
 {rows}
 
-    python -m tests.benchmarks.nonlocal_study.apart --minutes {minutes}
+    python -m tests.benchmarks.nonlocal_study.apart --presets {presets} --steps {steps} --seeds {seeds}
 """
 WETTING = """\
 ## Au2 on MgO
 
 E(lying) - E(standing) of the relaxed slabs of 110 atoms with aluminium in the deepest layers and without, mean charge
 of gold on the test frames (e) and its RMSE; then LAMMPS minimises slabs of four times the area on two ranks from both
-places: the same difference per dimer, doped / undoped, and how the dimers lie at the end (0° standing). Runs of
-{minutes} minutes on one thread.
+places: the same difference per dimer, doped / undoped, and how the dimers lie at the end (0° standing). {steps} steps
+of training, seed 0.
 
 {rows}
 
-    python -m tests.benchmarks.nonlocal_study.wetting --presets {presets} --minutes {minutes}
+    python -m tests.benchmarks.nonlocal_study.wetting --presets {presets} --steps {steps}
 """
 AGAIN = """\
 ## Again

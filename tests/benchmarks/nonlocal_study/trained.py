@@ -20,25 +20,26 @@ from ..presets.sets import SETS
 
 @dataclass(frozen=True)
 class Trained:
-    """Finished runs of one set and one length."""
+    """Finished runs of one set and one number of steps."""
 
     set: str
-    minutes: float
-    seed: int
+    steps: int
+    seeds: tuple[int, ...]
     runs: Path
 
-    def potential(self, preset: str) -> Potential:
-        """In double precision. Ends the program with the command that trains it if there is no such run."""
-        job = Job(SETS[self.set], MODELS[preset], self.minutes, self.seed, self.runs)
-        if not (job.folder / "record.json").is_file():
-            words = f"--sets {self.set} --presets {preset} --minutes {self.minutes:g} --seeds {self.seed}"
-            raise SystemExit(f"{job.title} has not ended; python -m tests.benchmarks.presets.run {words}")
-        return load_run(job.folder / "run")[0].double()
+    def potentials(self, preset: str) -> list[Potential]:
+        """One per seed, in double precision. Ends the program with the command that trains what is missing."""
+        jobs = [Job(SETS[self.set], MODELS[preset], 0.0, seed, self.runs, steps=self.steps) for seed in self.seeds]
+        for job in jobs:
+            if not (job.folder / "record.json").is_file():
+                words = f"--sets {self.set} --presets {preset} --steps {self.steps} --seeds {job.seed}"
+                raise SystemExit(f"{job.title} has not ended; python -m tests.benchmarks.presets.run {words}")
+        return [load_run(job.folder / "run")[0].double() for job in jobs]
 
     @property
     def about(self) -> dict[str, object]:
         """For the file of results."""
-        return {"set": self.set, "minutes": self.minutes, "seed": self.seed}
+        return {"set": self.set, "steps": self.steps, "seeds": self.seeds}
 
 
 def predict(potential: Potential, atoms: Atoms) -> Prediction:
@@ -52,7 +53,7 @@ def options(about: str | None, presets: str) -> argparse.Namespace:
     """The command line of a study of finished runs."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presets", default=presets, help="default: %(default)s")
-    parser.add_argument("--minutes", type=float, default=2.0, help="of the runs, default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--steps", type=int, default=1000, help="of the runs, default: %(default)s")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "presets", help="folder of the runs")
     return parser.parse_args()

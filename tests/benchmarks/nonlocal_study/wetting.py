@@ -1,7 +1,7 @@
 """Au2 on MgO(001): does aluminium deep in the oxide decide whether the dimer stands or lies, and does a model know?
 
     export CHARON_BENCH_DATA=<folder>
-    python -m tests.benchmarks.nonlocal_study.wetting --presets local,qeq,learned,full --minutes 20
+    python -m tests.benchmarks.nonlocal_study.wetting --presets local,qeq,learned,full --steps 4000
 
 Takes the runs of `presets/run.py` on `au_mgo` (GFN1-xTB), begins or continues those that are missing, and asks for
 E(lying) - E(standing) of the relaxed slabs in `n2p2/`, labelled anew by GFN1-xTB, and for the charges of gold on the
@@ -31,11 +31,11 @@ from charon.export import export_run
 from ..accuracy.sets import DATA
 from ..presets.jobs import Job
 from ..presets.plan import MODELS
-from ..presets.run import RESULTS as PRESETS_RESULTS
 from ..presets.run import ROOT, attend
 from ..presets.sets import SETS
 
 RESULTS = Path(__file__).parents[1] / "results" / "wetting.json"
+TRAININGS = RESULTS.with_name("wetting_trainings.json")
 WORK = ROOT / "runs" / "wetting"
 BIN = Path(sys.executable).parent
 ELEMENTS = ("O", "Mg", "Al", "Au")
@@ -124,10 +124,10 @@ def relax(model: Path, place: str, doping: str, steps: int, state: str) -> dict[
 
 def study(job: Job, steps: int) -> dict[str, Any]:
     """A model's figures."""
-    model = WORK / f"{job.model.name}-{job.minutes:g}.pt"
+    model = WORK / f"{job.model.name}-{job.steps}.pt"
     WORK.mkdir(parents=True, exist_ok=True)
     export_run(job.folder / "run", model)
-    found = {"preset": job.model.name, "minutes": job.minutes, **predicted(model)}
+    found = {"preset": job.model.name, "steps": job.steps, **predicted(model)}
     state = "" if job.model.name == "local" else " charge 0 spin 1"
     relaxed = {f"{p} {d}": relax(model, p, d, steps, state) for d in ("doped", "undoped") for p in SLABS}
     for doping in ("doped", "undoped"):
@@ -140,16 +140,16 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presets", default="local,qeq,learned,full", help="default: %(default)s")
-    parser.add_argument("--minutes", type=float, default=20.0, help="of training per run, default: %(default)s")
-    parser.add_argument("--steps", type=int, default=200, help="of minimisation, default: %(default)s")
+    parser.add_argument("--steps", type=int, default=4000, help="of training per run, default: %(default)s")
+    parser.add_argument("--relax", type=int, default=200, help="steps of minimisation, default: %(default)s")
     options = parser.parse_args()
     models = [MODELS[name] for name in options.presets.split(",")]
-    jobs = [Job(SETS["au_mgo"], model, options.minutes, 0, ROOT / "runs" / "presets") for model in models]
+    jobs = [Job(SETS["au_mgo"], model, 60.0, 0, ROOT / "runs" / "presets", steps=options.steps) for model in models]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda job: attend(job, PRESETS_RESULTS), jobs))
+        list(pool.map(lambda job: attend(job, TRAININGS), jobs))
     found: dict[str, Any] = {"GFN1-xTB": reference(), "models": []}
     for job in jobs:
-        found["models"].append(study(job, options.steps))
+        found["models"].append(study(job, options.relax))
         RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         print(found["models"][-1], flush=True)
 

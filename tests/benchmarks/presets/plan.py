@@ -51,6 +51,10 @@ VARIANTS: tuple[Model, ...] = (
     _preset("full-attention", "full and attention", "model.nonlocal=[propagator,attention]"),
     _preset("nse-free", "nse, charges as a number per atom", "model.charge_form=free"),
     _preset("nse-transfer", "nse, charges from transfers along edges", "model.charge_form=transfer"),
+    *(
+        _preset(f"{name}-pairs", f"{name}, taught with far pairs of its frames", "data.far_pairs=0.25")
+        for name in ("nse", "learned", "full", "spooky")
+    ),
     Peer("SpookyNet-lr5e-4", "learning rate 5e-4", learning_rate=5e-4),
     Peer("SpookyNet-lr2e-3", "learning rate 2e-3", learning_rate=2e-3),
     Peer("SpookyNet-b4", "batches of 4", batch_size=4),
