@@ -95,9 +95,15 @@ def draw_sets(path: Path) -> bool:
 
 
 def order(runs: list[Run]) -> list[Run]:
-    """The cumulenes' runs with the most steps, by variant and seed."""
-    steps, names = max(run["steps"] for run in runs), list(VARIANTS)
-    return sorted((r for r in runs if r["steps"] == steps), key=lambda r: (names.index(r["variant"]), r["seed"]))
+    """The cumulenes' runs by variant, steps and seed."""
+    names = list(VARIANTS)
+    return sorted(runs, key=lambda r: (names.index(r["variant"]), r["steps"], r["seed"]))
+
+
+def longest(runs: list[Run]) -> list[Run]:
+    """Those with the most steps of their variant."""
+    most = {name: max(r["steps"] for r in runs if r["variant"] == name) for name in {r["variant"] for r in runs}}
+    return [r for r in runs if r["steps"] == most[r["variant"]]]
 
 
 def main() -> None:
@@ -110,7 +116,7 @@ def main() -> None:
         found = load(name)
         if name == "cumulenes" and found:
             found = order(found)
-            draw_cumulenes(found, PAGE.with_suffix(".png"))
+            draw_cumulenes(longest(found), PAGE.with_suffix(".png"))
         if found:
             parts.append(section(found))
     PAGE.write_text("\n".join([*parts, AGAIN]), encoding="utf-8")

@@ -60,16 +60,21 @@ def spread(values: list[float]) -> str:
 
 
 def cumulenes(runs: list[dict[str, Any]]) -> str:
-    """Every run with the most steps of its variant."""
-    lines = head("", "seed", "validation, meV", "scan, meV", "barrier, meV", "wrong signs, n = 4 ... 20")
+    """Every run."""
+    lines = head("", "steps", "seed", "validation, meV", "scan, meV", "barrier, meV", "wrong signs, n = 4 ... 20")
     for run in runs:
         wrong = ", ".join(str(n) for n in run["wrong_signs"]) or "none"
         figures = (f"{run['validation_mev']:.1f}", f"{run['scan_mev']:.1f}", f"{run['barrier_mev']:.0f}")
-        lines.append(row(run["variant"], run["seed"], *figures, wrong))
-    names = dict.fromkeys(run["variant"] for run in runs)
-    variants = " ".join(f'"{name}"' if " " in name else name for name in names)
+        lines.append(row(run["variant"], run["steps"], run["seed"], *figures, wrong))
+    commands, study = [], "    python -m tests.benchmarks.nonlocal_study.cumulenes"
+    for steps in sorted({run["steps"] for run in runs}):
+        names = dict.fromkeys(run["variant"] for run in runs if run["steps"] == steps)
+        variants = " ".join(f'"{name}"' if " " in name else name for name in names)
+        commands.append(
+            f"    python -m tests.benchmarks.nonlocal_study.cumulenes --variants {variants} --steps {steps}"
+        )
     barrier = runs[0]["reference"][-1] - runs[0]["reference"][0]
-    return CUMULENES.format(steps=runs[0]["steps"], barrier=f"{barrier:.0f}", rows="\n".join(lines), variants=variants)
+    return CUMULENES.format(barrier=f"{barrier:.0f}", rows="\n".join(lines), commands="\n".join(commands))
 
 
 def matrix(runs: list[dict[str, Any]]) -> str:
@@ -82,7 +87,7 @@ def matrix(runs: list[dict[str, Any]]) -> str:
             spread([r["test"]["forces_rmse_mev_per_angstrom"] for r in runs if (r["set"], r["preset"]) == (of, name)])
             for of in sets
         ]
-        scan = spread([r["scan_mev"] for r in scans if r["variant"] == name])
+        scan = spread([r["scan_mev"] for r in scans if r["variant"] == name and r["steps"] == 3000])
         far = spread([mean(d["forces"] for d in r["dimers"].values()) for r in dimers if r["variant"] == name])
         if any(cell != "-" for cell in cells):
             lines.append(row(name, what, *cells, scan, far))

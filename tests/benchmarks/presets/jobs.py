@@ -29,6 +29,7 @@ INSTALL = f"""\
   python3 -m venv ENV && ENV/bin/pip install torch==2.13.0 && ENV/bin/pip install "xnns[gnn,ase]==0.22.0"
   export {VARIABLE}=ENV/bin/python"""
 JUDGED = [key for key in KEYS if key != "energy_rmse_mev"]
+SPINS = "spins_rmse_mmub"
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,10 @@ class Job:
 
 
 def errors_of(rows: Sequence[ErrorRow]) -> dict[str, float | None]:
-    """RMSE of energy per atom, forces and charges; None where a model has no charges."""
+    """RMSE of energy per atom, forces and charges, None where a model has no charges; of spins if labelled."""
     found = overall(rows)
-    return {key: found[KEYS[key]].rmse if KEYS[key] in found else None for key in JUDGED}
+    errors = {key: found[KEYS[key]].rmse if KEYS[key] in found else None for key in JUDGED}
+    return errors | ({SPINS: found["spins"].rmse} if "spins" in found else {})
 
 
 def preset_command(job: Job, preset: Preset, files: Mapping[str, Path]) -> list[str]:

@@ -13,21 +13,23 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-from .jobs import JUDGED, VARIABLE  # noqa: E402
+from .jobs import JUDGED, SPINS, VARIABLE  # noqa: E402
 from .plan import MODELS, Peer  # noqa: E402
 from .run import RESULTS, Record  # noqa: E402
 from .sets import SETS  # noqa: E402
 
 PAGE = Path(__file__).parents[1] / "presets.md"
 UNITS = ("E, meV/atom", "F, meV/Å", "q, me")
-Cell = tuple[float | None, float | None, float | None]
+Cell = tuple[float | None, ...]
+"""Errors of energy, forces and charges, and of spins where a set has them."""
 
 INTRODUCTION = """\
 # Presets and SpookyNet on sets with charges
 
 ![errors by set](presets.png)
 
-RMSE on the test frames, E in meV/atom / F in meV/Å / q in me; the best of each in bold. Every run trains on the same
+RMSE on the test frames, E in meV/atom / F in meV/Å / q in me, and spins in
+milli-μB where a set has them; the best of each in bold. Every run trains on the same
 frames for {minutes:g} minutes of the clock, validations included, on one thread, two runs at a time on two cores; the
 weights with the lowest loss on the validation frames are judged. {seeds}.
 
@@ -54,13 +56,13 @@ class Table:
     def cell(self, set_name: str, model: str) -> Cell:
         """Mean errors of the seeds; None where there is no run, or no charges."""
         tests = [run["test"] for run in self.runs(set_name, model)]
-        energy, forces, charges = ([t[key] for t in tests if t[key] is not None] for key in JUDGED)
-        return tuple(mean(values) if values else None for values in (energy, forces, charges))  # type: ignore[return-value]
+        found = [[t[key] for t in tests if t.get(key) is not None] for key in (*JUDGED, SPINS)]
+        return tuple(mean(values) if values else None for values in found)
 
     def best(self, set_name: str) -> Cell:
         """The lowest error of each kind on a set."""
         columns = zip(*(self.cell(set_name, model) for model in self.models), strict=True)
-        return tuple(min((v for v in values if v is not None), default=None) for values in columns)  # type: ignore[return-value]
+        return tuple(min((v for v in values if v is not None), default=None) for values in columns)
 
 
 def errors_table(table: Table) -> list[str]:
@@ -76,9 +78,8 @@ def errors_table(table: Table) -> list[str]:
 def _text(cell: Cell, best: Cell) -> str:
     if all(value is None for value in cell):
         return "-"
-    return " / ".join(
-        "-" if v is None else f"**{_short(v)}**" if v == b else _short(v) for v, b in zip(cell, best, strict=True)
-    )
+    shown = zip(cell, best, strict=True) if best[-1] is not None else zip(cell[:-1], best[:-1], strict=True)
+    return " / ".join("-" if v is None else f"**{_short(v)}**" if v == b else _short(v) for v, b in shown)
 
 
 def _short(value: float) -> str:

@@ -156,9 +156,9 @@ def summary(record: Record) -> str:
     """The test errors of a run, or its error."""
     if "error" in record:
         return "FAILED: " + record["error"].splitlines()[-1]
-    names = ("meV/atom", "meV/A", "me")
+    names = ("meV/atom", "meV/A", "me", "mmuB")
     test = record["test"].values()
-    errors = ", ".join("-" if e is None else f"{e:.3f} {name}" for e, name in zip(test, names, strict=True))
+    errors = ", ".join("-" if e is None else f"{e:.3f} {name}" for e, name in zip(test, names, strict=False))
     share = record["cpu_minutes"] / record["wall_minutes"]
     return f"{errors}; {record['steps']} steps, {100 * share:.0f} % of a core"
 
