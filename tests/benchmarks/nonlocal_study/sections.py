@@ -70,9 +70,7 @@ def cumulenes(runs: list[dict[str, Any]]) -> str:
     for steps in sorted({run["steps"] for run in runs}):
         names = dict.fromkeys(run["variant"] for run in runs if run["steps"] == steps)
         variants = " ".join(f'"{name}"' if " " in name else name for name in names)
-        commands.append(
-            f"    python -m tests.benchmarks.nonlocal_study.cumulenes --variants {variants} --steps {steps}"
-        )
+        commands.append(f"{study} --variants {variants} --steps {steps}")
     barrier = runs[0]["reference"][-1] - runs[0]["reference"][0]
     return CUMULENES.format(barrier=f"{barrier:.0f}", rows="\n".join(lines), commands="\n".join(commands))
 
