@@ -95,15 +95,16 @@ def matrix(runs: list[dict[str, Any]]) -> str:
 
 
 def lode(runs: list[dict[str, Any]]) -> str:
-    """Errors of far frames by dimer."""
+    """Change of the energy over the far frames, and errors of energy about its mean and of forces, by dimer."""
     names = list(runs[0]["dimers"])
     lines = head("", "seed", *names)
     for run in runs:
-        cells = [f"{short(d['energy'])} / {short(d['forces'])}" for d in run["dimers"].values()]
+        cells = [f"{d['change']:.0f} / {short(d['shape'])} / {short(d['forces'])}" for d in run["dimers"].values()]
         lines.append(row(run["variant"], run["seed"], *cells))
-    true = [short(d["true_change"]) for d in runs[0]["dimers"].values()]
-    lines.append(row("*change of the energy*", "", *true))
-    return LODE.format(steps=runs[0]["steps"], rows="\n".join(lines))
+    true = [f"{d['true_change']:.0f} / - / {short(d['true_forces'])}" for d in runs[0]["dimers"].values()]
+    lines.append(row("*reference*", "", *true))
+    variants = " ".join(dict.fromkeys(run["variant"] for run in runs))
+    return LODE.format(steps=runs[0]["steps"], rows="\n".join(lines), variants=variants)
 
 
 def chains(found: dict[str, Any]) -> str:
