@@ -53,7 +53,8 @@ def draw_chains(axis: Axes, found: Run) -> None:
 
 def draw_wetting(axis: Axes, found: Run) -> None:
     """E(lying) - E(standing) with and without aluminium."""
-    rows = [("GFN1-xTB", found["GFN1-xTB"]), *((m["preset"], m) for m in found["models"])]
+    name, method = ("aumgo4g", "PBE") if "aumgo4g" in found else ("au_mgo", "GFN1-xTB")
+    rows = [(method, found[name]["reference"]), *((m["preset"], m) for m in found[name]["models"])]
     for shift, doping in ((-0.2, "doped"), (0.2, "undoped")):
         axis.bar(np.arange(len(rows)) + shift, [r[doping] for _, r in rows], 0.38, label=doping)
     axis.axhline(0.0, color="0.5", linewidth=0.8)

@@ -138,23 +138,33 @@ def apart(found: dict[str, Any]) -> str:
 
 
 def wetting(found: dict[str, Any]) -> str:
-    """Energies, charges and relaxed slabs."""
-    lines = head(
-        "", "doped, eV", "undoped, eV", "q(Au) doped", "q(Au) undoped", "RMSE, me", "relaxed, eV", "angle of the dimer"
-    )
-    reference = found["GFN1-xTB"]
-    gold = found["models"][0]["gold"]
-    true = (f"{gold[d][1]:.3f}" for d in ("doped", "undoped"))
-    lines.append(row("GFN1-xTB", f"{reference['doped']:.3f}", f"{reference['undoped']:.3f}", *true, "", "", ""))
-    for model in found["models"]:
-        relaxed = " / ".join(f"{model[f'relaxed {d}']:.3f}" for d in ("doped", "undoped"))
-        tilt = ", ".join(f"{place} {slab['tilt']:.0f}°" for place, slab in model["slabs"].items())
-        charges = (f"{model['gold'][d][0]:.3f}" for d in ("doped", "undoped"))
-        figures = (f"{model['doped']:.3f}", f"{model['undoped']:.3f}", *charges, f"{1e3 * model['gold_rmse']:.0f}")
-        lines.append(row(model["preset"], *figures, relaxed, tilt))
-    steps = found["models"][0]["steps"]
-    presets = ",".join(m["preset"] for m in found["models"])
-    return WETTING.format(steps=steps, rows="\n".join(lines), presets=presets)
+    """Energies, charges and relaxed slabs, a table per set."""
+    tables = []
+    for name, method in (("aumgo4g", "PBE"), ("au_mgo", "GFN1-xTB")):
+        if name in found:
+            lines = head(f"{method}, {found[name]['steps']} steps", *WETTING_COLUMNS)
+            lines.append(_wetting_row(f"*{method}*", found[name]["reference"]))
+            lines += [_wetting_row(model["preset"], model) for model in found[name]["models"]]
+            tables += ["\n".join(lines), ""]
+    commands = [
+        f"    python -m tests.benchmarks.nonlocal_study.wetting --set {name} "
+        f"--presets {','.join(m['preset'] for m in rows['models'])} --steps {rows['steps']}"
+        for name, rows in found.items()
+    ]
+    return WETTING.format(rows="\n".join(tables).rstrip(), commands="\n".join(commands))
+
+
+WETTING_COLUMNS = ("doped, eV", "undoped, eV", "q(Au) lying, doped", "q(Au) lying, undoped", "relaxed, eV", "angles")
+
+
+def _wetting_row(name: str, model: dict[str, Any]) -> str:
+    charges = [f"{model['gold'][f'lying {d}']:.3f}" if model["gold"] else "-" for d in ("doped", "undoped")]
+    cells = [f"{model['doped']:.3f}", f"{model['undoped']:.3f}", *charges]
+    if "slabs" not in model:
+        return row(name, *cells, "", "")
+    relaxed = " / ".join(f"{model[f'relaxed {d}']:.3f}" for d in ("doped", "undoped"))
+    angles = ", ".join(f"{place} {slab['tilt']:.0f}°" for place, slab in model["slabs"].items())
+    return row(name, *cells, relaxed, angles)
 
 
 SECTIONS: dict[str, Callable[[Any], str]] = {

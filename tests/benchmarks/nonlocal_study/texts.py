@@ -89,14 +89,14 @@ share it: hundreds of meV for spin, electronvolts for charge. Training has to co
 WETTING = """\
 ## Au2 on MgO
 
-E(lying) - E(standing) of the relaxed slabs of 110 atoms with aluminium in the deepest layers and without, mean charge
-of gold on the test frames (e) and its RMSE; then LAMMPS minimises slabs of four times the area on two ranks from both
-places: the same difference per dimer, doped / undoped, and how the dimers lie at the end (0° standing). {steps} steps
-of training, seed 0.
+E(lying) - E(standing) of the four relaxed slabs of 110 atoms, with aluminium in the deepest layers and without, which
+no training saw, and the mean charge of gold there (e). Then LAMMPS minimises slabs of four times the area on two ranks
+from both places: the same difference per dimer, doped / undoped, and how the dimers lie at the end (0° standing). Seed
+0.
 
 {rows}
 
-    python -m tests.benchmarks.nonlocal_study.wetting --presets {presets} --steps {steps}
+{commands}
 """
 AGAIN = """\
 ## Again

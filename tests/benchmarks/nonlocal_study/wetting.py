@@ -1,12 +1,13 @@
 """Au2 on MgO(001): does aluminium deep in the oxide decide whether the dimer stands or lies, and does a model know?
 
     export CHARON_BENCH_DATA=<folder>
-    python -m tests.benchmarks.nonlocal_study.wetting --presets local,qeq,learned,full --steps 4000
+    python -m tests.benchmarks.nonlocal_study.wetting --set aumgo4g --presets local,qeq,learned,full --steps 1000
+    python -m tests.benchmarks.nonlocal_study.wetting --set au_mgo --presets local,qeq,learned,full --steps 1500
 
-Takes the runs of `presets/run.py` on `au_mgo` (GFN1-xTB), begins or continues those that are missing, and asks for
-E(lying) - E(standing) of the relaxed slabs in `n2p2/`, labelled anew by GFN1-xTB, and for the charges of gold on the
-test frames. Then LAMMPS minimises slabs of four times the area, on two ranks, from both places of the dimer. Figures go
-to results/wetting.json.
+Takes the runs of `presets/run.py` on slabs of PBE (`aumgo4g`, 12 frames to train on) or GFN1-xTB (`au_mgo`, 101),
+begins or continues those that are missing, and asks for E(lying) - E(standing) of the four relaxed slabs in `n2p2/`,
+which no training saw, and for the charges of gold there. Then LAMMPS minimises slabs of four times the area, on two
+ranks, from both places of the dimer. Figures go to results/wetting.json.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,8 @@ WORK = ROOT / "runs" / "wetting"
 BIN = Path(sys.executable).parent
 ELEMENTS = ("O", "Mg", "Al", "Au")
 SLABS = {"standing": "1", "lying": "3"}
+DOPINGS = ("doped", "undoped")
+Figures = dict[str, Any]
 INPUT = """
 units metal
 atom_style charge
@@ -50,24 +54,15 @@ neighbor 1.0 bin
 thermo 20
 min_style fire
 minimize 0 0.02 {steps} 2000
-write_dump all custom {end} id x y z modify sort id
+write_dump all custom {end} id element x y z modify sort id element {elements}
 """
 
 
 def slab(place: str, doping: str) -> Atoms:
-    """A relaxed slab of `n2p2/`, without labels."""
+    """A relaxed slab of `n2p2/` with its labels (PBE, Hirshfeld charges)."""
     found = ase.io.read(Path(os.environ[DATA]) / "n2p2" / f"aumgo_opt_{SLABS[place]}-{doping}.xyz.xz")
-    return Atoms(found.numbers, found.positions, cell=found.cell, pbc=True, info={"charge": 0, "spin": 1})
-
-
-def reference() -> dict[str, float]:
-    """E(lying) - E(standing) by GFN1-xTB at 1000 K, eV."""
-    engine = TbliteEngine("GFN1-xTB", electronic_temperature=1000.0)
-
-    def energy(place: str, doping: str) -> float:
-        return float(engine.single_point(slab(place, doping), 0, 1)["energy"])
-
-    return {doping: energy("lying", doping) - energy("standing", doping) for doping in ("doped", "undoped")}
+    found.info.update(charge=0, spin=1)
+    return found
 
 
 def gold(atoms: Atoms) -> list[int]:
@@ -75,26 +70,48 @@ def gold(atoms: Atoms) -> list[int]:
     return [i for i, symbol in enumerate(atoms.symbols) if symbol == "Au"]
 
 
-def predicted(model: Path) -> dict[str, Any]:
-    """The same by a model, and RMSE of gold's charges with their means with and without aluminium (e)."""
+def differences(labels: Callable[[Atoms], tuple[float, np.ndarray | None]]) -> Figures:
+    """E(lying) - E(standing), eV, and mean charge of gold, e, from energy and charges of each slab."""
+    found: Figures = {"gold": {}}
+    for doping in DOPINGS:
+        energies = {}
+        for place in SLABS:
+            atoms = slab(place, doping)
+            energies[place], charges = labels(atoms)
+            if charges is not None:
+                found["gold"][f"{place} {doping}"] = float(charges[gold(atoms)].mean())
+        found[doping] = energies["lying"] - energies["standing"]
+    return found
+
+
+def reference(name: str) -> Figures:
+    """By the method of the set: PBE as in the files, or GFN1-xTB at 1000 K, read again if it stands."""
+    if name == "aumgo4g":
+        return differences(lambda atoms: (atoms.get_potential_energy(), atoms.get_charges()))
+    path = WORK / "gfn1.json"
+    if not path.is_file():
+        engine = TbliteEngine("GFN1-xTB", electronic_temperature=1000.0)
+
+        def labels(atoms: Atoms) -> tuple[float, np.ndarray]:
+            found = engine.single_point(atoms, 0, 1)
+            return float(found["energy"]), found["charges"]
+
+        WORK.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(differences(labels)), encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def predicted(model: Path) -> Figures:
+    """The same by a model; no charges from one that has none."""
     calculator = Calculator(model)
 
-    def energy(place: str, doping: str) -> float:
-        atoms = slab(place, doping)
-        atoms.calc = calculator
-        return float(atoms.get_potential_energy())
+    def labels(atoms: Atoms) -> tuple[float, np.ndarray | None]:
+        bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True, info=atoms.info)
+        bare.calc = calculator
+        energy = bare.get_potential_energy()
+        return energy, calculator.results.get("charges")
 
-    found: dict[str, Any] = {d: energy("lying", d) - energy("standing", d) for d in ("doped", "undoped")}
-    charges: dict[str, list[np.ndarray]] = {"doped": [], "undoped": []}
-    for frame in ase.io.read(SETS["au_mgo"].paths(WORK)["test"], ":"):
-        atoms = frame.copy()
-        atoms.calc = calculator
-        own = gold(atoms)
-        charges[frame.info["system"]].append(np.stack([atoms.get_charges()[own], frame.get_charges()[own]]))
-    everything = np.concatenate([np.stack(rows) for rows in charges.values()])  # [n_frames, 2, 2]
-    found["gold_rmse"] = float(np.sqrt(np.mean((everything[:, 0] - everything[:, 1]) ** 2)))
-    found["gold"] = {name: np.stack(rows).mean(axis=(0, 2)).tolist() for name, rows in charges.items()}
-    return found
+    return differences(labels)
 
 
 def relax(model: Path, place: str, doping: str, steps: int, state: str) -> dict[str, float]:
@@ -114,23 +131,24 @@ def relax(model: Path, place: str, doping: str, steps: int, state: str) -> dict[
         check=True,
     )
     energies = re.search(r"Energy initial, next-to-last, final =\s+(\S+)\s+(\S+)\s+(\S+)", done.stdout)
-    end = ase.io.read(folder / "end.dump", format="lammps-dump-text")
     assert energies is not None
+    end = ase.io.read(folder / "end.dump", format="lammps-dump-text")
     own = np.array(gold(atoms)).reshape(4, 2)
     bonds = [end.get_distance(a, b, mic=True, vector=True) for a, b in own]
     tilt = [np.degrees(np.arccos(min(1.0, abs(v[2]) / np.linalg.norm(v)))) for v in bonds]
-    return {"energy": float(energies.group(3)) / 4, "tilt": float(np.mean(tilt))}
+    length = [float(np.linalg.norm(v)) for v in bonds]
+    return {"energy": float(energies.group(3)) / 4, "tilt": float(np.mean(tilt)), "bond": float(np.mean(length))}
 
 
-def study(job: Job, steps: int) -> dict[str, Any]:
+def study(job: Job, steps: int) -> Figures:
     """A model's figures."""
-    model = WORK / f"{job.model.name}-{job.steps}.pt"
+    model = WORK / f"{job.set.name}-{job.model.name}-{job.steps}.pt"
     WORK.mkdir(parents=True, exist_ok=True)
     export_run(job.folder / "run", model)
-    found = {"preset": job.model.name, "steps": job.steps, **predicted(model)}
+    found = {"preset": job.model.name, **predicted(model)}
     state = "" if job.model.name == "local" else " charge 0 spin 1"
-    relaxed = {f"{p} {d}": relax(model, p, d, steps, state) for d in ("doped", "undoped") for p in SLABS}
-    for doping in ("doped", "undoped"):
+    relaxed = {f"{p} {d}": relax(model, p, d, steps, state) for d in DOPINGS for p in SLABS}
+    for doping in DOPINGS:
         change = relaxed[f"lying {doping}"]["energy"] - relaxed[f"standing {doping}"]["energy"]
         found[f"relaxed {doping}"] = change
     return {**found, "slabs": relaxed}
@@ -139,19 +157,21 @@ def study(job: Job, steps: int) -> dict[str, Any]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--set", default="aumgo4g", choices=("aumgo4g", "au_mgo"), help="default: %(default)s")
     parser.add_argument("--presets", default="local,qeq,learned,full", help="default: %(default)s")
-    parser.add_argument("--steps", type=int, default=4000, help="of training per run, default: %(default)s")
+    parser.add_argument("--steps", type=int, default=1000, help="of training per run, default: %(default)s")
     parser.add_argument("--relax", type=int, default=200, help="steps of minimisation, default: %(default)s")
     options = parser.parse_args()
     models = [MODELS[name] for name in options.presets.split(",")]
-    jobs = [Job(SETS["au_mgo"], model, 60.0, 0, ROOT / "runs" / "presets", steps=options.steps) for model in models]
+    jobs = [Job(SETS[options.set], model, 60.0, 0, ROOT / "runs" / "presets", steps=options.steps) for model in models]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda job: attend(job, TRAININGS), jobs))
-    found: dict[str, Any] = {"GFN1-xTB": reference(), "models": []}
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    known[options.set] = {"steps": options.steps, "reference": reference(options.set), "models": []}
     for job in jobs:
-        found["models"].append(study(job, options.relax))
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        print(found["models"][-1], flush=True)
+        known[options.set]["models"].append(study(job, options.relax))
+        RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        print(known[options.set]["models"][-1], flush=True)
 
 
 if __name__ == "__main__":
