@@ -166,12 +166,19 @@ def main() -> None:
     jobs = [Job(SETS[options.set], model, 60.0, 0, ROOT / "runs" / "presets", steps=options.steps) for model in models]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda job: attend(job, TRAININGS), jobs))
-    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
-    known[options.set] = {"steps": options.steps, "reference": reference(options.set), "models": []}
     for job in jobs:
-        known[options.set]["models"].append(study(job, options.relax))
-        RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-        print(known[options.set]["models"][-1], flush=True)
+        print(keep(job, study(job, options.relax)), flush=True)
+
+
+def keep(job: Job, figures: Figures) -> Figures:
+    """Puts a model's figures into the file, in place of those of the same preset, and returns them."""
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    entry = known.setdefault(job.set.name, {"models": []})
+    entry |= {"steps": job.steps, "reference": reference(job.set.name)}
+    others = [m for m in entry["models"] if m["preset"] != figures["preset"]]
+    entry["models"] = sorted([*others, figures], key=lambda m: list(MODELS).index(m["preset"]))
+    RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    return figures
 
 
 if __name__ == "__main__":
