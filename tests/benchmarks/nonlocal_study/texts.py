@@ -86,9 +86,9 @@ SpookyNet's published weights give -795 meV for two CH2 at 500 Å.
 
 Equal fragments are additive, with what electrostatics and dispersion leave at 15 Å (at most {equal} meV). **Where one
 fragment has more charge or spin than the other, models that saw no such pair do not know which of them has it**, and
-share it: hundreds of meV for spin, electronvolts for charge. `-pairs`: with `data.far_pairs: 0.25`, a quarter as many far
-pairs of training frames beside the frames: what is shared falls by 2.6 to 5 times, at some cost in the frames' own errors
-after equal steps (nse 16 to 19, learned 10 to 24 meV/atom); 1000 steps are few.
+share it: hundreds of meV for spin, electronvolts for charge. `-pairs`: with `data.far_pairs: 0.25`, a quarter as many
+far pairs of training frames beside the frames: the error falls by 2.6 to 5 times, and the frames' own errors rise at
+equal steps (nse 16 to 19, learned 10 to 24 meV/atom); 1000 steps are few.
 
 {rows}
 
