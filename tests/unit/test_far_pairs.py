@@ -60,6 +60,12 @@ def test_the_electron_goes_where_it_is_held(molecules):
     assert found == {"one- and other", "other- and other"}
 
 
+def test_too_few_pairs_are_an_error(molecules, monkeypatch):
+    monkeypatch.setattr("charon.train.far_pairs.keep_states", lambda *_: False)
+    with pytest.raises(DataError, match="of 80 pairs drawn only 0 keep their states .* expected 4"):
+        far_pairs(molecules, 0.5, seed=0)
+
+
 def test_crystals_and_sets_of_one_kind_are_refused(molecules):
     crystals = [replace(s, pbc=np.array([True] * 3), cell=20.0 * np.eye(3)) for s in molecules]
     for unfit in (crystals, molecules[:6]):

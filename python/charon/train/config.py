@@ -39,7 +39,7 @@ class DataConfig(Section):
     )
     far_pairs: Fraction = Field(
         0.0,
-        description="pairs of molecules far apart, one with charge or spin, over the frames of train and validation",
+        description="far pairs of molecules added to train and validation, over their frames; one has charge or spin",
     )
     on_error: Literal["raise", "skip"] = Field("raise", description="an unreadable frame stops, or is left out")
 

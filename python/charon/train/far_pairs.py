@@ -2,7 +2,7 @@
 
 Total charge and spin are given for the whole system. A model that saw single molecules has to guess which of two far
 fragments is the ion or the radical; where it shares, it errs by hundreds of meV (tests/benchmarks/nonlocal.md). Two
-frames `FAR` apart do not interact, so their sum is a label for nothing.
+frames `FAR` apart do not interact, so the sum of their labels is the label of the pair.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,8 @@ FAR = 200.0
 SYSTEM = "far pairs"
 """The name under which their errors are listed."""
 TRIES = 20
-"""Draws per pair, before there are fewer pairs."""
+"""Draws per pair, before it is an error."""
 Means = dict[tuple[bytes, int, int], float]
-ADDED = ("energy",)
 JOINED = ("forces", "charges", "spins")
 
 
@@ -32,7 +31,7 @@ def far_pairs(structures: Sequence[Structure], fraction: float, seed: int) -> li
     (forces, charges, spins).
 
     Raises:
-        DataError: no molecule with a charge or unpaired electrons, or no neutral one.
+        DataError: no molecule with a charge or unpaired electrons, no neutral one, or too few pairs that keep states.
     """
     molecules = [s for s in structures if not s.pbc.any() and "energy" in s.labels]
     states = [s for s in molecules if s.total_charge != 0 or s.unpaired != 0]
@@ -51,8 +50,11 @@ def far_pairs(structures: Sequence[Structure], fraction: float, seed: int) -> li
         if keep_states(first, second, means):
             found.append(joined(first, second))
         if len(found) == count:
-            break
-    return found
+            return found
+    raise DataError(
+        f"data.far_pairs={fraction:g}: of {TRIES * count} pairs drawn only {len(found)} keep their states by the mean "
+        f"energies of the frames; expected {count}. Lower data.far_pairs, or set it to 0"
+    )
 
 
 def composition(structure: Structure) -> bytes:
@@ -79,11 +81,11 @@ def keep_states(first: Structure, second: Structure, means: Means) -> bool:
 
 
 def joined(first: Structure, second: Structure) -> Structure:
-    """Both in one system, `FAR` apart along x, with the labels that both have."""
+    """Both in one system, `FAR` apart along x: energies, and what else both have of `JOINED`."""
     offset = np.array([FAR, 0.0, 0.0])
     positions = [s.positions - s.positions.mean(axis=0) + shift for s, shift in ((first, 0.0), (second, offset))]
     both = first.labels.keys() & second.labels.keys()
-    labels = {name: first.labels[name] + second.labels[name] for name in ADDED if name in both}
+    labels = {"energy": first.labels["energy"] + second.labels["energy"]}
     labels |= {name: np.concatenate([first.labels[name], second.labels[name]]) for name in JOINED if name in both}
     return Structure(
         numbers=np.concatenate([first.numbers, second.numbers]),
