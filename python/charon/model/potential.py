@@ -76,29 +76,54 @@ class Potential(nn.Module):
         `types` [n_all], `edge_index` [2, n_edges], `edge_vector` [n_edges, 3] A, `positions` [n_local, 3] A, `cell`
         [n_systems, 3, 3] A, `pbc` [n_systems, 3], `total_charge` and `unpaired` [n_systems], `batch` [n_local].
         """
-        n_local = positions.size(0)
         target = torch.stack([total_charge, unpaired], dim=1)  # [n_systems, 2]
+        external = -torch.mv(positions, self.external_field)
+        around = self.surroundings(types, edge_index, edge_vector, positions, cell, pbc, total_charge, batch)
+        energy, charge_spin, dipoles, leftover, solved = self.core(target, external, around)
+        charges = charge_spin[:, 0]
+        energy = energy + self.electronegativity * charges + self.empirical(charges, around)
+        energy = self.core.charges.stationary(energy, solved, around)
+        reference = self.reference_energies.index_select(0, types[: positions.size(0)])
+        return energy.to(torch.float64) + reference, charge_spin, dipoles, leftover
+
+    def surroundings(
+        self,
+        types: Tensor,
+        edge_index: Tensor,
+        edge_vector: Tensor,
+        positions: Tensor,
+        cell: Tensor,
+        pbc: Tensor,
+        total_charge: Tensor,
+        batch: Tensor,
+    ) -> Surroundings:
+        """What is prepared once per evaluation; the arguments are those of `forward`."""
         prepared: list[Tensor] = []
         if self.has_electrostatics:
             self.electrostatics.check_slabs(total_charge, pbc)
             prepared = self.electrostatics.prepare(types, edge_index, edge_vector, positions, cell, pbc, batch)
-        external = -torch.mv(positions, self.external_field)
-        lists = edge_lists(edge_index, n_local, types.size(0))
-        around = Surroundings(
-            types, edge_vector, edge_index, lists, positions, cell, pbc, batch, cell.size(0), prepared
-        )
-        energy, charge_spin, dipoles, leftover, solved = self.core(target, external, around)
-        charges = charge_spin[:, 0]
-        energy = energy + self.electronegativity * charges
+        lists = edge_lists(edge_index, positions.size(0), types.size(0))
+        return Surroundings(types, edge_vector, edge_index, lists, positions, cell, pbc, batch, cell.size(0), prepared)
+
+    def empirical(self, charges: Tensor, around: Surroundings) -> Tensor:
+        """Electrostatics, dispersion and repulsion of atoms with these `charges` [n_local] e: [n_local] eV."""
+        energy = torch.zeros_like(charges)
         if self.has_electrostatics:
-            energy = energy + 0.5 * charges * self.electrostatics.potential(charges, prepared)
+            energy = energy + 0.5 * charges * self.electrostatics.potential(charges, around.prepared)
         if self.has_dispersion:
-            energy = energy + self.dispersion(types, edge_index, edge_vector, positions, cell, pbc, batch, charges)
-        energy = self.core.charges.stationary(energy, solved, around)
+            energy = energy + self.dispersion(
+                around.types,
+                around.edge_index,
+                around.edge_vector,
+                around.positions,
+                around.cell,
+                around.pbc,
+                around.batch,
+                charges,
+            )
         if self.has_repulsion:
-            energy = energy + self.repulsion(types, edge_vector, edge_index, n_local)
-        reference = self.reference_energies.index_select(0, types[:n_local])
-        return energy.to(torch.float64) + reference, charge_spin, dipoles, leftover
+            energy = energy + self.repulsion(around.types, around.edge_vector, around.edge_index, charges.size(0))
+        return energy
 
 
 def build_potential(config: ModelConfig, elements: list[int], statistics: Statistics) -> Potential:

@@ -22,6 +22,7 @@ from charon.train.finish import finish
 from charon.train.loop import Hooks, Trainer, TrainingError, Validation
 from charon.train.loss import Loss, Scales, label_scales, resolve_weights
 from charon.train.progress import Display
+from charon.train.references import without_empirical
 from charon.train.words import columns_shown, introduction, metrics_row
 
 
@@ -63,13 +64,14 @@ def train(
     elements = sets.elements()
     loss_config = resolve_weights(config.loss, sets.train, config.model.electronic != "none")
     config = config.model_copy(update={"loss": loss_config})
-    reference = statistics(sets.train, elements, config.model.cutoff)
-    scales = label_scales(sets.train, elements, reference.reference_energies)
+    rest = without_empirical(sets.train, elements, config.model)
+    reference = statistics(rest, elements, config.model.cutoff)
+    scales = label_scales(rest, elements, reference.reference_energies)
     run = RunDirectory.create(run_directory, name)
     save_config(config, run.config)
     save_split(sets, config.data, run.split)
     start = Checkpoint(config, elements, reference, scales.as_dict(), _info(sets, elements), {})
-    for line in introduction(start, sets):
+    for line in introduction(start, sets, rest):
         _say(console, run, line)
     return _continue(run, start, sets, console)
 

@@ -1,8 +1,10 @@
 """What a training says of itself: introduction, rows of metrics.csv, columns of the display."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from charon.metrics import overall
+from charon.structure import Structure
 from charon.train.checkpoint import Checkpoint
 from charon.train.dataset import SETS, DataSets
 from charon.train.loop import Trainer, Validation
@@ -49,15 +51,18 @@ def columns_shown(trainer: Trainer, validated: bool) -> list[tuple[str, str, str
     return columns
 
 
-def introduction(start: Checkpoint, sets: DataSets) -> list[str]:
-    """Lines said before the first step: sets, reference energies with warnings, weights of the loss."""
+def introduction(start: Checkpoint, sets: DataSets, rest: Sequence[Structure]) -> list[str]:
+    """Lines said before the first step: sets, reference energies with warnings, weights of the loss.
+
+    `rest`: the training set as the reference energies were fitted to it, see `without_empirical`.
+    """
     lines = []
     description = sets.describe()
     for name in SETS:
         content = description[name]
         labels = ", ".join(content["labels"]) or "no labels"
         lines.append(f"{name:<10} {content['frames']:6d} frames, {content['atoms']:8d} atoms: {labels}")
-    table, warnings = reference_lines(sets.train, start.elements, start.statistics)
+    table, warnings = reference_lines(rest, start.elements, start.statistics)
     weights = {name: value for name, value in Loss(start.config.loss, Scales()).weights.items()}
     lines += ["", *table, *(f"WARNING: {warning}" for warning in warnings), ""]
     lines.append("loss weights: " + ", ".join(f"{name} {value:g}" for name, value in weights.items()))

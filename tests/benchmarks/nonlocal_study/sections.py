@@ -144,11 +144,13 @@ def wetting(found: dict[str, Any]) -> str:
         if name in found:
             lines = head(f"{method}, {found[name]['steps']} steps", *WETTING_COLUMNS)
             lines.append(_wetting_row(f"*{method}*", found[name]["reference"]))
-            lines += [_wetting_row(model["preset"], model) for model in found[name]["models"]]
+            lines += [
+                _wetting_row(f"{model['preset']}, seed {model['seed']}", model) for model in found[name]["models"]
+            ]
             tables += ["\n".join(lines), ""]
     commands = [
         f"    python -m tests.benchmarks.nonlocal_study.wetting --set {name} "
-        f"--presets {','.join(m['preset'] for m in rows['models'])} --steps {rows['steps']}"
+        f"--presets {','.join(dict.fromkeys(m['preset'] for m in rows['models']))} --steps {rows['steps']}"
         for name, rows in found.items()
     ]
     return WETTING.format(rows="\n".join(tables).rstrip(), commands="\n".join(commands))

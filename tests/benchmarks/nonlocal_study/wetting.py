@@ -1,7 +1,7 @@
 """Au2 on MgO(001): does aluminium deep in the oxide decide whether the dimer stands or lies, and does a model know?
 
     export CHARON_BENCH_DATA=<folder>
-    python -m tests.benchmarks.nonlocal_study.wetting --set aumgo4g --presets local,qeq,learned,full --steps 1000
+    python -m tests.benchmarks.nonlocal_study.wetting --set aumgo4g --presets local,qeq,learned,full --steps 3000
     python -m tests.benchmarks.nonlocal_study.wetting --set au_mgo --presets local,qeq,learned,full --steps 1500
 
 Takes the runs of `presets/run.py` on slabs of PBE (`aumgo4g`, 12 frames to train on) or GFN1-xTB (`au_mgo`, 101),
@@ -142,10 +142,10 @@ def relax(model: Path, place: str, doping: str, steps: int, state: str) -> dict[
 
 def study(job: Job, steps: int) -> Figures:
     """A model's figures."""
-    model = WORK / f"{job.set.name}-{job.model.name}-{job.steps}.pt"
+    model = WORK / f"{job.set.name}-{job.model.name}-{job.steps}-{job.seed}.pt"
     WORK.mkdir(parents=True, exist_ok=True)
     export_run(job.folder / "run", model)
-    found = {"preset": job.model.name, **predicted(model)}
+    found = {"preset": job.model.name, "seed": job.seed, **predicted(model)}
     state = "" if job.model.name == "local" else " charge 0 spin 1"
     relaxed = {f"{p} {d}": relax(model, p, d, steps, state) for d in DOPINGS for p in SLABS}
     for doping in DOPINGS:
@@ -159,11 +159,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", default="aumgo4g", choices=("aumgo4g", "au_mgo"), help="default: %(default)s")
     parser.add_argument("--presets", default="local,qeq,learned,full", help="default: %(default)s")
-    parser.add_argument("--steps", type=int, default=1000, help="of training per run, default: %(default)s")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="default: 0")
+    parser.add_argument("--steps", type=int, default=3000, help="of training per run, default: %(default)s")
     parser.add_argument("--relax", type=int, default=200, help="steps of minimisation, default: %(default)s")
     options = parser.parse_args()
     models = [MODELS[name] for name in options.presets.split(",")]
-    jobs = [Job(SETS[options.set], model, 60.0, 0, ROOT / "runs" / "presets", steps=options.steps) for model in models]
+    work, chosen = ROOT / "runs" / "presets", SETS[options.set]
+    jobs = [Job(chosen, model, 60.0, seed, work, steps=options.steps) for model in models for seed in options.seeds]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda job: attend(job, TRAININGS), jobs))
     for job in jobs:
@@ -171,12 +173,17 @@ def main() -> None:
 
 
 def keep(job: Job, figures: Figures) -> Figures:
-    """Puts a model's figures into the file, in place of those of the same preset, and returns them."""
+    """Puts a model's figures into the file, in place of those of the same preset and seed, and returns them.
+
+    Figures after another number of steps are dropped.
+    """
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     entry = known.setdefault(job.set.name, {"models": []})
+    if entry.get("steps") != job.steps:
+        entry["models"] = []
     entry |= {"steps": job.steps, "reference": reference(job.set.name)}
-    others = [m for m in entry["models"] if m["preset"] != figures["preset"]]
-    entry["models"] = sorted([*others, figures], key=lambda m: list(MODELS).index(m["preset"]))
+    others = [m for m in entry["models"] if (m["preset"], m["seed"]) != (figures["preset"], figures["seed"])]
+    entry["models"] = sorted([*others, figures], key=lambda m: (list(MODELS).index(m["preset"]), m["seed"]))
     RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     return figures
 

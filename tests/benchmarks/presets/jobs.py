@@ -109,7 +109,11 @@ def preset_command(job: Job, preset: Preset, files: Mapping[str, Path]) -> list[
 def dispersion_overrides(of: Set, preset: Preset) -> list[str]:
     """The dispersion that the labels have, for presets with dispersion; D3 does not become D4, which needs charges."""
     own = PRESETS.get(preset.name.partition("-")[0], {}).get("dispersion")
-    if of.dispersion is None or own is None or (own["kind"], of.dispersion[0]) == ("d3", "d4"):
+    if own is None:
+        return []
+    if of.dispersion is None:
+        return ["model.dispersion=null"]
+    if (own["kind"], of.dispersion[0]) == ("d3", "d4"):
         return []
     kind, functional = of.dispersion
     return [f"model.dispersion.kind={kind}", f"model.dispersion.functional={functional}"]

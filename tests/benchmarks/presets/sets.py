@@ -39,7 +39,7 @@ class Set:
     """Multiplicity of files that do not say it."""
     shipped: bool = False
     dispersion: tuple[str, str] | None = None
-    """Kind and functional of the dispersion that the labels contain, where it is not the presets' own."""
+    """Kind and functional of the dispersion that the labels contain; None: they contain none, and no model has it."""
 
     def paths(self, folder: Path) -> dict[str, Path]:
         """The file of each split; a set of one file is divided into `folder`. Raises SetMissing."""
