@@ -79,7 +79,7 @@ def load_model(path: str | Path) -> LoadedModel:
 
 
 def _check_archive(path: str) -> None:
-    """Raises ModelFileError for a file that is absent, or no whole archive."""
+    """Raises ModelFileError for a file that is absent, no whole archive, or a checkpoint."""
     if not Path(path).is_file():
         raise ModelFileError(f"{path}: no such file")
     with open(path, "rb") as file:
@@ -87,6 +87,13 @@ def _check_archive(path: str) -> None:
     if not zipfile.is_zipfile(path):
         what = "is truncated: its end is missing" if begins_as_archive else "is no model file"
         raise ModelFileError(f"{path}: {what}; expected what `charon export RUN -o model.pt` writes")
+    with zipfile.ZipFile(path) as archive:
+        names = [name.rpartition("/")[2] for name in archive.namelist()]
+    if "data.pkl" in names and "constants.pkl" not in names:
+        raise ModelFileError(
+            f"{path}: holds weights, as the checkpoints of a training do, and no model that runs by itself; "
+            "export the training's directory first: charon export RUN -o model.pt"
+        )
 
 
 def _texts(path: str) -> dict[str, str]:

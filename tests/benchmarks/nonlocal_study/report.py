@@ -15,7 +15,7 @@ from matplotlib.axes import Axes  # noqa: E402
 
 from .chains import LENGTHS  # noqa: E402
 from .cumulenes import VARIANTS  # noqa: E402
-from .sections import SECTIONS, load  # noqa: E402
+from .sections import MATRIX_ERRORS, MECHANISMS, SECTIONS, errors_of, load  # noqa: E402
 from .texts import AGAIN, TITLE  # noqa: E402
 
 PAGE = Path(__file__).parents[1] / "nonlocal.md"
@@ -40,6 +40,23 @@ def draw_cumulenes(runs: list[Run], path: Path) -> None:
     finish(figure, path)
 
 
+def draw_matrix(axis: Axes, runs: list[Run]) -> None:
+    """Force errors by set over the smallest of the set: means of the seeds, a color per mechanism."""
+    sets = list(dict.fromkeys(r["set"] for r in runs))
+    names = [name for name in MECHANISMS if any(r["preset"] == name for r in runs)]
+    means = np.full((len(names), len(sets)), np.nan)
+    for i, name in enumerate(names):
+        for j, of in enumerate(sets):
+            errors = errors_of(runs, of, name, MATRIX_ERRORS["forces, meV/Å"])
+            means[i, j] = np.mean(errors) if errors else np.nan
+    places = np.arange(len(sets))
+    for i, name in enumerate(names):
+        axis.plot(places + 0.08 * (i - len(names) / 2), means[i] / np.nanmin(means, axis=0), "o", label=name)
+    axis.set(title="mechanism by set", ylabel="force RMSE over the best", yscale="log")
+    axis.set_xticks(places, sets, rotation=20)
+    axis.legend(fontsize=7)
+
+
 def draw_chains(axis: Axes, found: Run) -> None:
     """Force errors of both kinds of chains by length, means of the seeds."""
     for place, (preset, rows) in enumerate(found["presets"].items()):
@@ -54,7 +71,7 @@ def draw_chains(axis: Axes, found: Run) -> None:
 def draw_wetting(axis: Axes, found: Run) -> None:
     """E(lying) - E(standing) with and without aluminium."""
     name, method = ("aumgo4g", "PBE") if "aumgo4g" in found else ("au_mgo", "GFN1-xTB")
-    rows = [(method, found[name]["reference"]), *((m["preset"], m) for m in found[name]["models"])]
+    rows = [(method, found[name]["reference"]), *((f"{m['preset']} {m['seed']}", m) for m in found[name]["models"])]
     for shift, doping in ((-0.2, "doped"), (0.2, "undoped")):
         axis.bar(np.arange(len(rows)) + shift, [r[doping] for _, r in rows], 0.38, label=doping)
     axis.axhline(0.0, color="0.5", linewidth=0.8)
@@ -84,7 +101,7 @@ def finish(figure: Any, path: Path) -> None:
 
 def draw_sets(path: Path) -> bool:
     """A panel for each study that was run; False where there is none."""
-    panels = {"chains": draw_chains, "wetting": draw_wetting, "lode": draw_lode}
+    panels = {"mechanisms": draw_matrix, "chains": draw_chains, "wetting": draw_wetting, "lode": draw_lode}
     found = {name: load(name) for name in panels}
     shown = [name for name, results in found.items() if results]
     if shown:

@@ -21,8 +21,15 @@ MECHANISMS = {
     "attention": "charge, spin, space",
     "full": "charge, spin, electrostatics, bonds",
     "full-attention": "all of these",
+    "spooky": "charge and spin as features, electrostatics",
 }
 """What carries what is far, by the name of the model."""
+MATRIX_ERRORS = {
+    "forces, meV/Å": "forces_rmse_mev_per_angstrom",
+    "energy, meV/atom": "energy_rmse_mev_per_atom",
+    "charges, me": "charges_rmse_me",
+    "spins, mμ_B": "spins_rmse_mmub",
+}
 
 
 def load(name: str) -> Any:
@@ -76,22 +83,33 @@ def cumulenes(runs: list[dict[str, Any]]) -> str:
 
 
 def matrix(runs: list[dict[str, Any]]) -> str:
-    """Mechanism by set, forces, over the seeds."""
-    sets = list(dict.fromkeys(r["set"] for r in runs))
+    """Mechanism by set over the seeds, a table for each kind of error that any set has."""
+    runs = [r for r in runs if r["preset"] in MECHANISMS]
+    sets, known = list(dict.fromkeys(r["set"] for r in runs)), {r["preset"] for r in runs}
     scans, dimers = load("cumulenes") or [], load("lode") or []
-    lines = head("", "what is carried", *sets, "cumulene scan, meV", "LODE, meV/Å")
-    for name, what in MECHANISMS.items():
-        cells = [
-            spread([r["test"]["forces_rmse_mev_per_angstrom"] for r in runs if (r["set"], r["preset"]) == (of, name)])
-            for of in sets
-        ]
-        scan = spread([r["scan_mev"] for r in scans if r["variant"] == name and r["steps"] == 3000])
-        far = spread([mean(d["forces"] for d in r["dimers"].values()) for r in dimers if r["variant"] == name])
-        if any(cell != "-" for cell in cells):
-            lines.append(row(name, what, *cells, scan, far))
+    tables = []
+    for title, key in MATRIX_ERRORS.items():
+        lines = head(title, *sets) if tables else head(title, "what is carried", *sets, "cumulene scan", "LODE")
+        for name in (n for n in MECHANISMS if n in known):
+            cells = [spread(errors_of(runs, of, name, key)) for of in sets]
+            if not tables:
+                scan = spread([r["scan_mev"] for r in scans if r["variant"] == name and r["steps"] == 3000])
+                far = spread([mean(d["forces"] for d in r["dimers"].values()) for r in dimers if r["variant"] == name])
+                cells = [MECHANISMS[name], *cells, scan, far]
+            if any(cell != "-" for cell in cells):
+                lines.append(row(name, *cells))
+        if len(lines) > 2:
+            tables.append("\n".join(lines))
     seeds = " ".join(str(s) for s in sorted({r["seed"] for r in runs}))
-    steps, presets = runs[0]["equal_steps"], ",".join(dict.fromkeys(r["preset"] for r in runs))
-    return MATRIX.format(steps=steps, seeds=seeds, rows="\n".join(lines), sets=",".join(sets), presets=presets)
+    presets = ",".join(name for name in MECHANISMS if name in known)
+    words = {"steps": runs[0]["equal_steps"], "seeds": seeds, "sets": ",".join(sets), "presets": presets}
+    return MATRIX.format(**words, rows="\n\n".join(tables))
+
+
+def errors_of(runs: list[dict[str, Any]], of: str, preset: str, key: str) -> list[float]:
+    """An error on the test frames by seed; none where there is no such label."""
+    found = [r["test"].get(key) for r in runs if (r["set"], r["preset"]) == (of, preset)]
+    return [value for value in found if value is not None]
 
 
 def lode(runs: list[dict[str, Any]]) -> str:

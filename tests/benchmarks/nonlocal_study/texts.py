@@ -42,9 +42,9 @@ channel and continues at any length.
 MATRIX = """\
 ## Which carrier for which physics
 
-Force RMSE on test frames, meV/Å, after {steps} steps (`presets/presets.yaml`, the sets' batches), mean of the seeds
-± the largest distance from it, one seed where there is no ±; beside them the scan above (3000 steps) and the mean over
-the LODE dimers below.
+RMSE on test frames after {steps} steps (`presets/presets.yaml`, the sets' batches), mean of the seeds ± the largest
+distance from it, one seed where there is no ±; beside the forces the scan above (3000 steps), in meV, and the mean of
+the force errors of the LODE dimers below.
 
 {rows}
 
