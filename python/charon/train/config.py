@@ -57,7 +57,7 @@ class LossConfig(Section):
     )
     forces: Weight = 1.0
     stress: Weight = 0.3
-    charges: Weight = 0.1
+    charges: Weight = Field(1.0, description="with 0.1 their errors are up to four times as large")
     spins: Weight = 0.1
     dipole: Weight = Field(0.1, description="of molecules")
     leftover: Weight = Field(0.001, description="penalty on charge and spin that no atom claimed")

@@ -71,12 +71,15 @@ def draw_chains(axis: Axes, found: Run) -> None:
 def draw_wetting(axis: Axes, found: Run) -> None:
     """E(lying) - E(standing) with and without aluminium."""
     name, method = ("aumgo4g", "PBE") if "aumgo4g" in found else ("au_mgo", "GFN1-xTB")
-    rows = [(method, found[name]["reference"]), *((f"{m['preset']} {m['seed']}", m) for m in found[name]["models"])]
+    rows = [
+        (method, found[name]["reference"]),
+        *((f"{m['preset']}\n{m['steps']}, {m['seed']}", m) for m in found[name]["models"]),
+    ]
     for shift, doping in ((-0.2, "doped"), (0.2, "undoped")):
         axis.bar(np.arange(len(rows)) + shift, [r[doping] for _, r in rows], 0.38, label=doping)
     axis.axhline(0.0, color="0.5", linewidth=0.8)
     axis.set(title="Au$_2$ on MgO", ylabel="E(lying) - E(standing), eV")
-    axis.set_xticks(range(len(rows)), [name for name, _ in rows], rotation=20)
+    axis.set_xticks(range(len(rows)), [name for name, _ in rows], fontsize=7)
     axis.legend(fontsize=8)
 
 

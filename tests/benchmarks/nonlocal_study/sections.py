@@ -160,26 +160,25 @@ def wetting(found: dict[str, Any]) -> str:
     tables = []
     for name, method in (("aumgo4g", "PBE"), ("au_mgo", "GFN1-xTB")):
         if name in found:
-            lines = head(f"{method}, {found[name]['steps']} steps", *WETTING_COLUMNS)
-            lines.append(_wetting_row(f"*{method}*", found[name]["reference"]))
-            lines += [
-                _wetting_row(f"{model['preset']}, seed {model['seed']}", model) for model in found[name]["models"]
-            ]
+            lines = head(method, "steps, seed", *WETTING_COLUMNS)
+            lines.append(_wetting_row(f"*{method}*", "", found[name]["reference"]))
+            lines += [_wetting_row(m["preset"], f"{m['steps']}, {m['seed']}", m) for m in found[name]["models"]]
             tables += ["\n".join(lines), ""]
-    commands = [
-        f"    python -m tests.benchmarks.nonlocal_study.wetting --set {name} "
-        f"--presets {','.join(dict.fromkeys(m['preset'] for m in rows['models']))} --steps {rows['steps']}"
-        for name, rows in found.items()
-    ]
+    commands = []
+    for name, rows in found.items():
+        for steps in sorted({m["steps"] for m in rows["models"]}):
+            presets = ",".join(dict.fromkeys(m["preset"] for m in rows["models"] if m["steps"] == steps))
+            study = f"    python -m tests.benchmarks.nonlocal_study.wetting --set {name}"
+            commands.append(f"{study} --presets {presets} --steps {steps}")
     return WETTING.format(rows="\n".join(tables).rstrip(), commands="\n".join(commands))
 
 
 WETTING_COLUMNS = ("doped, eV", "undoped, eV", "q(Au) lying, doped", "q(Au) lying, undoped", "relaxed, eV", "angles")
 
 
-def _wetting_row(name: str, model: dict[str, Any]) -> str:
+def _wetting_row(name: str, run: str, model: dict[str, Any]) -> str:
     charges = [f"{model['gold'][f'lying {d}']:.3f}" if model["gold"] else "-" for d in ("doped", "undoped")]
-    cells = [f"{model['doped']:.3f}", f"{model['undoped']:.3f}", *charges]
+    cells = [run, f"{model['doped']:.3f}", f"{model['undoped']:.3f}", *charges]
     if "slabs" not in model:
         return row(name, *cells, "", "")
     relaxed = " / ".join(f"{model[f'relaxed {d}']:.3f}" for d in ("doped", "undoped"))

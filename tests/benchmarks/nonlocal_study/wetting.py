@@ -145,7 +145,7 @@ def study(job: Job, steps: int) -> Figures:
     model = WORK / f"{job.set.name}-{job.model.name}-{job.steps}-{job.seed}.pt"
     WORK.mkdir(parents=True, exist_ok=True)
     export_run(job.folder / "run", model)
-    found = {"preset": job.model.name, "seed": job.seed, **predicted(model)}
+    found = {"preset": job.model.name, "seed": job.seed, "steps": job.steps, **predicted(model)}
     state = "" if job.model.name == "local" else " charge 0 spin 1"
     relaxed = {f"{p} {d}": relax(model, p, d, steps, state) for d in DOPINGS for p in SLABS}
     for doping in DOPINGS:
@@ -172,18 +172,18 @@ def main() -> None:
         print(keep(job, study(job, options.relax)), flush=True)
 
 
-def keep(job: Job, figures: Figures) -> Figures:
-    """Puts a model's figures into the file, in place of those of the same preset and seed, and returns them.
+def place_of(figures: Figures) -> tuple[int, int, int]:
+    """Of a model in the table."""
+    return list(MODELS).index(figures["preset"]), figures["steps"], figures["seed"]
 
-    Figures after another number of steps are dropped.
-    """
+
+def keep(job: Job, figures: Figures) -> Figures:
+    """Puts a model's figures into the file, in place of those of the same preset, seed and steps, and returns them."""
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     entry = known.setdefault(job.set.name, {"models": []})
-    if entry.get("steps") != job.steps:
-        entry["models"] = []
-    entry |= {"steps": job.steps, "reference": reference(job.set.name)}
-    others = [m for m in entry["models"] if (m["preset"], m["seed"]) != (figures["preset"], figures["seed"])]
-    entry["models"] = sorted([*others, figures], key=lambda m: (list(MODELS).index(m["preset"]), m["seed"]))
+    entry["reference"] = reference(job.set.name)
+    entry["models"] = [m for m in entry["models"] if place_of(m) != place_of(figures)] + [figures]
+    entry["models"].sort(key=place_of)
     RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     return figures
 
