@@ -14,38 +14,10 @@ from ase.build import bulk, fcc111
 
 from charon.model import ModelConfig, Potential, Statistics, build_potential
 from charon.structure import Structure
+from tests.molecules import methylene, polyyne, silver_trimer
 
 if TYPE_CHECKING:
     from charon.export import LoadedModel
-
-
-def bent(center: str, ends: str, length: float, degrees: float) -> Atoms:
-    """Symmetric bent molecule XY2 in a plane."""
-    half = np.radians(degrees) / 2
-    y, z = length * np.sin(half), length * np.cos(half)
-    return Atoms([center, ends, ends], positions=[[0, 0, 0], [0, y, z], [0, -y, z]])
-
-
-def methylene(spin: int) -> Atoms:
-    """CH2 at its measured geometry: 1.107 A, 102.4 degrees (singlet); 1.077 A, 134.0 degrees (triplet)."""
-    atoms = bent("C", "H", *((1.107, 102.4) if spin == 1 else (1.077, 134.0)))
-    atoms.info.update(charge=0, spin=spin)
-    return atoms
-
-
-def silver_trimer(charge: int) -> Atoms:
-    """Ag3+ is a triangle, Ag3- is linear."""
-    side = 2.72
-    triangle = [[0, 0, 0], [side, 0, 0], [side / 2, side * 3**0.5 / 2, 0]]
-    line = [[-2.65, 0, 0], [0, 0, 0], [2.65, 0, 0]]
-    return Atoms("Ag3", positions=triangle if charge > 0 else line, info={"charge": charge, "spin": 1})
-
-
-def carbon_chain() -> Atoms:
-    """C10H2, on a line."""
-    carbons = np.cumsum([0.0, *[1.21, 1.36] * 4, 1.21])
-    x = np.concatenate([carbons, [-1.06, carbons[-1] + 1.06]])
-    return Atoms("C10H2", positions=np.outer(x, [0, 0, 1]), info={"charge": 0, "spin": 1})
 
 
 def salt() -> Atoms:
@@ -67,11 +39,11 @@ def silver_slab() -> Atoms:
 
 
 SYSTEMS: dict[str, Callable[[], Atoms]] = {
-    "CH2 singlet": lambda: methylene(1),
-    "CH2 triplet": lambda: methylene(3),
+    "CH2 singlet": lambda: methylene(0, 1),
+    "CH2 triplet": lambda: methylene(0, 3),
     "Ag3+": lambda: silver_trimer(1),
     "Ag3-": lambda: silver_trimer(-1),
-    "C10H2": carbon_chain,
+    "C10H2": lambda: polyyne(10),
     "NaCl cell": salt,
     "Ag slab": silver_slab,
 }

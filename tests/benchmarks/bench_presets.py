@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from .accuracy.sets import DATA
-from .presets.jobs import INSTALL, VARIABLE, Job
+from .presets.jobs import INSTALL, VARIABLE, Job, Length
 from .presets.plan import MAIN, Model, Peer
 from .presets.run import Record, run_job, summary
 from .presets.sets import SETS
@@ -31,5 +31,5 @@ def test_preset(model: Model, record: dict[str, Record], tmp_path_factory: pytes
         print(f"\n{INSTALL}")
         pytest.skip(f"{VARIABLE} is not set")
     chosen = SETS["ag3" if DATA in os.environ else "clusters"]
-    record[model.name] = run_job(Job(chosen, model, MINUTES, 0, tmp_path_factory.mktemp("presets")))
+    record[model.name] = run_job(Job(chosen, model, Length(MINUTES), 0, tmp_path_factory.mktemp("presets")))
     assert "error" not in record[model.name], record[model.name]["error"]

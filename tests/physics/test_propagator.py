@@ -7,6 +7,7 @@ from ase import Atoms
 
 from charon.model import ModelConfig
 from charon.structure import Structure
+from tests import molecules
 
 from .conftest import batch_of, random_potential, together
 
@@ -17,13 +18,7 @@ LOCAL = ModelConfig(preset="local", dispersion=None, cutoff=3.5, channels=16)
 
 def cumulene(carbons: int, degrees: float) -> Structure:
     """H2C(=C)n-2=CH2, one end turned about the axis."""
-    z = 1.28 * np.arange(carbons)
-    places = [[0.0, 0.0, height] for height in z]
-    for height, angle in ((z[0] - 0.57, 0.0), (z[-1] + 0.57, np.radians(degrees))):
-        side = 0.93 * np.array([np.cos(angle), np.sin(angle), 0.0])
-        places += [side + [0, 0, height], -side + [0, 0, height]]
-    atoms = Atoms(f"C{carbons}H4", places, info={"charge": 0, "spin": 1})
-    return Structure.from_atoms(atoms, source="cumulene")
+    return Structure.from_atoms(molecules.cumulene(carbons, degrees), source="cumulene")
 
 
 def turning(config: ModelConfig, carbons: int = 12) -> float:

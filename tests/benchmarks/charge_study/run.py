@@ -33,6 +33,7 @@ from charon.structure import Structure
 from charon.train.checkpoint import load_run
 from charon.units import COULOMB
 
+from ...molecules import polyyne
 from ..presets.jobs import Job
 from ..presets.plan import Preset
 from ..presets.run import ROOT, attend
@@ -103,14 +104,6 @@ def salt_set() -> Set:
         ase.io.write(target, frames, format="extxyz")
     names = tuple(str(path) for path in (target, files["validation"], files["test"]))
     return replace(SETS["nacl"], name="salt", files=names)
-
-
-def polyyne(carbons: int) -> Atoms:
-    """C_nH2, triple bonds of 1.21 A and single ones of 1.36 A between."""
-    lengths = [1.21 if k % 2 == 0 else 1.36 for k in range(carbons - 1)]
-    z = np.concatenate([[0.0], np.cumsum(lengths)])
-    z = np.concatenate([z, [-1.06, z[-1] + 1.06]])
-    return Atoms(f"C{carbons}H2", [[0, 0, h] for h in z], info={"charge": 0, "spin": 1})
 
 
 def batch_for(potential: Potential, atoms: Atoms) -> Any:

@@ -13,11 +13,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 
 from charon.model import Potential
 
+from ...molecules import methylene
 from .trained import Trained, options, predict
 
 RESULTS = Path(__file__).parents[1] / "results" / "apart.json"
@@ -36,14 +36,6 @@ PUBLISHED = -795.0
 """meV, SpookyNet's published weights on two CH2 500 A apart."""
 
 
-def methylene(state: tuple[int, int]) -> Atoms:
-    """CH2 at its measured geometry: 1.107 A, 102.4 degrees (singlet); 1.077 A, 134.0 degrees (open shells)."""
-    length, degrees = (1.107, 102.4) if state == SINGLET else (1.077, 134.0)
-    half = np.radians(degrees) / 2
-    y, z = length * np.sin(half), length * np.cos(half)
-    return Atoms("CH2", [[0, 0, 0], [0, y, z], [0, -y, z]], info={"charge": state[0], "spin": state[1]})
-
-
 def together(first: Atoms, second: Atoms, distance: float, spin: int) -> Atoms:
     """Both in one system."""
     moved = second.copy()
@@ -56,7 +48,7 @@ def together(first: Atoms, second: Atoms, distance: float, spin: int) -> Atoms:
 def interaction(potential: Potential, pair: str, distance: float) -> float:
     """E(A + B) - E(A) - E(B), meV."""
     first_state, second_state, spin = PAIRS[pair]
-    first, second = methylene(first_state), methylene(second_state)
+    first, second = methylene(*first_state), methylene(*second_state)
     alone = sum(float(predict(potential, atoms).energy[0]) for atoms in (first, second))
     return 1e3 * (float(predict(potential, together(first, second, distance, spin)).energy[0]) - alone)
 

@@ -27,7 +27,7 @@ from ase.optimize import BFGS
 from charon.data.engine import TbliteEngine
 from charon.model import Potential
 
-from ..charge_study.run import polyyne
+from ...molecules import polyyne
 from ..presets.run import ROOT
 from .trained import Trained, options, predict
 

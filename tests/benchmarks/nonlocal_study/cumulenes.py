@@ -21,6 +21,7 @@ from ase import Atoms
 
 from charon import Calculator
 
+from ...molecules import cumulene
 from ..accuracy.sets import DATA
 from ..presets.run import ROOT
 from .runs import Run, keep, study
@@ -60,16 +61,6 @@ def split(name: str) -> Path:
     return path
 
 
-def chain(carbons: int, degrees: float) -> Atoms:
-    """An ideal cumulene, C=C 1.28 A, one end turned about the axis."""
-    z = 1.28 * np.arange(carbons)
-    places = [[0.0, 0.0, height] for height in z]
-    for height, angle in ((z[0] - 0.57, 0.0), (z[-1] + 0.57, np.radians(degrees))):
-        side = 0.93 * np.array([np.cos(angle), np.sin(angle), 0.0])
-        places += [side + [0, 0, height], -side + [0, 0, height]]
-    return Atoms(f"C{carbons}H4", places, info={"charge": 0, "spin": 1})
-
-
 def energies(calculator: Calculator, frames: list[Atoms]) -> np.ndarray:
     """Predicted energies, eV."""
     found = []
@@ -89,7 +80,7 @@ def figures(model: Path) -> dict[str, Any]:
     reference = np.array([a.get_potential_energy() for a in scan])
     predicted = energies(calculator, scan)
     difference = (predicted - predicted.mean()) - (reference - reference.mean())
-    turned = {n: 1e3 * float(np.diff(energies(calculator, [chain(n, 2.0), chain(n, 88.0)]))[0]) for n in LENGTHS}
+    turned = {n: 1e3 * float(np.diff(energies(calculator, [cumulene(n, 2.0), cumulene(n, 88.0)]))[0]) for n in LENGTHS}
     return {
         "validation_mev": 1e3 * float(np.sqrt(np.mean(errors**2))),
         "scan_mev": 1e3 * float(np.sqrt(np.mean(difference**2))),

@@ -12,7 +12,7 @@ from charon.model import Potential, Prediction, evaluate
 from charon.structure import Structure
 from charon.train.checkpoint import load_run
 
-from ..presets.jobs import Job
+from ..presets.jobs import Job, Length
 from ..presets.plan import MODELS
 from ..presets.run import ROOT
 from ..presets.sets import SETS
@@ -29,7 +29,7 @@ class Trained:
 
     def potentials(self, preset: str) -> list[Potential]:
         """One per seed, in double precision. Ends the program with the command that trains what is missing."""
-        jobs = [Job(SETS[self.set], MODELS[preset], 0.0, seed, self.runs, steps=self.steps) for seed in self.seeds]
+        jobs = [Job(SETS[self.set], MODELS[preset], Length(steps=self.steps), seed, self.runs) for seed in self.seeds]
         for job in jobs:
             if not (job.folder / "record.json").is_file():
                 words = f"--sets {self.set} --presets {preset} --steps {self.steps} --seeds {job.seed}"

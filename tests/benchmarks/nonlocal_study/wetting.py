@@ -31,7 +31,7 @@ from charon.data.engine import TbliteEngine
 from charon.export import export_run
 
 from ..accuracy.sets import DATA
-from ..presets.jobs import Job
+from ..presets.jobs import Job, Length
 from ..presets.plan import MODELS
 from ..presets.run import ROOT, attend
 from ..presets.sets import SETS
@@ -142,10 +142,10 @@ def relax(model: Path, place: str, doping: str, steps: int, state: str) -> dict[
 
 def study(job: Job, steps: int) -> Figures:
     """A model's figures."""
-    model = WORK / f"{job.set.name}-{job.model.name}-{job.steps}-{job.seed}.pt"
+    model = WORK / f"{job.set.name}-{job.model.name}-{job.length.steps}-{job.seed}.pt"
     WORK.mkdir(parents=True, exist_ok=True)
     export_run(job.folder / "run", model)
-    found = {"preset": job.model.name, "seed": job.seed, "steps": job.steps, **predicted(model)}
+    found = {"preset": job.model.name, "seed": job.seed, "steps": job.length.steps, **predicted(model)}
     state = "" if job.model.name == "local" else " charge 0 spin 1"
     relaxed = {f"{p} {d}": relax(model, p, d, steps, state) for d in DOPINGS for p in SLABS}
     for doping in DOPINGS:
@@ -164,8 +164,8 @@ def main() -> None:
     parser.add_argument("--relax", type=int, default=200, help="steps of minimisation, default: %(default)s")
     options = parser.parse_args()
     models = [MODELS[name] for name in options.presets.split(",")]
-    work, chosen = ROOT / "runs" / "presets", SETS[options.set]
-    jobs = [Job(chosen, model, 60.0, seed, work, steps=options.steps) for model in models for seed in options.seeds]
+    work, length = ROOT / "runs" / "presets", Length(steps=options.steps)
+    jobs = [Job(SETS[options.set], model, length, seed, work) for model in models for seed in options.seeds]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda job: attend(job, TRAININGS), jobs))
     for job in jobs:

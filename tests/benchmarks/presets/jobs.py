@@ -33,44 +33,57 @@ SPINS = "spins_rmse_mmub"
 
 
 @dataclass(frozen=True)
-class Job:
-    """A model on a set: one seed, one time. `extra` are overrides beside those of the preset.
+class Length:
+    """Of a training: minutes of the clock, or steps, which may have any company on the machine. One is None."""
 
-    `steps` in place of the time makes runs of equal steps, which may have any company on the machine.
-    """
+    minutes: float | None = None
+    steps: int | None = None
+
+    def words(self, between: str) -> str:
+        return f"{self.minutes:g}{between}min" if self.steps is None else f"{self.steps}{between}steps"
+
+    @property
+    def override(self) -> str:
+        """Of the configuration."""
+        return f"training.max_minutes={self.minutes}" if self.steps is None else f"training.steps={self.steps}"
+
+    @property
+    def limit(self) -> float | None:
+        """Seconds after which a run of so many minutes has lost its way."""
+        return None if self.minutes is None else 60.0 * (3.0 * self.minutes + 30.0)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model on a set: one seed, one length. `extra` are overrides beside those of the preset."""
 
     set: Set
     model: Model
-    minutes: float
+    length: Length
     seed: int
     work: Path
     extra: tuple[str, ...] = ()
-    steps: int | None = None
 
     @property
     def key(self) -> dict[str, Any]:
         """What tells this run from others."""
-        minutes = self.minutes if self.steps is None else None
         run = {"set": self.set.name, "preset": self.model.name, "seed": self.seed}
-        return {**run, "minutes": minutes, "equal_steps": self.steps}
+        return {**run, "minutes": self.length.minutes, "equal_steps": self.length.steps}
 
     @property
     def title(self) -> str:
-        return f"{self.set.name}, {self.model.name}, seed {self.seed}, {self._length(' ')}"
+        return f"{self.set.name}, {self.model.name}, seed {self.seed}, {self.length.words(' ')}"
 
     @property
     def folder(self) -> Path:
-        return self.work / self.set.name / f"{self.model.name}-seed{self.seed}-{self._length('')}"
-
-    def _length(self, between: str) -> str:
-        return f"{self.minutes:g}{between}min" if self.steps is None else f"{self.steps}{between}steps"
+        return self.work / self.set.name / f"{self.model.name}-seed{self.seed}-{self.length.words('')}"
 
     def command(self) -> list[str]:
         """Begins or continues the training. Raises SetMissing, PeerMissing."""
         files = self.set.paths(self.work / "sets")
         self.folder.mkdir(parents=True, exist_ok=True)
         if isinstance(self.model, Peer):
-            if self.steps is not None:
+            if self.length.minutes is None:
                 raise PeerMissing(f"{self.model.name} trains for a time, not for a number of steps")
             return peer_command(self, self.model, files)
         return preset_command(self, self.model, files)
@@ -97,8 +110,7 @@ def preset_command(job: Job, preset: Preset, files: Mapping[str, Path]) -> list[
     overrides = [f"data.{split}={path}" for split, path in files.items()]
     overrides += [f"training.batch_size={job.set.batch_size}", f"training.validate_every={job.set.validate_every}"]
     overrides += [f"training.checkpoint_every={job.set.validate_every}", f"training.seed={job.seed}"]
-    end = f"training.max_minutes={job.minutes}" if job.steps is None else f"training.steps={job.steps}"
-    overrides.append(end)
+    overrides.append(job.length.override)
     if job.set.spin is not None:
         overrides.append(f"data.spin={job.set.spin}")
     overrides += [*preset.overrides, *dispersion_overrides(job.set, preset)]
@@ -145,7 +157,7 @@ def peer_command(job: Job, peer: Peer, files: Mapping[str, Path]) -> list[str]:
         save_frames(job.set.structures(path), Path(frames[split]))
     recipe = {name: getattr(peer, name) for name in ("learning_rate", "features", "modules")}
     batch_size = min(peer.batch_size, job.set.batch_size)
-    description = {"frames": frames, "folder": str(job.folder), "minutes": job.minutes, "seed": job.seed}
+    description = {"frames": frames, "folder": str(job.folder), "minutes": job.length.minutes, "seed": job.seed}
     path = job.folder / "job.json"
     path.write_text(json.dumps({**description, **recipe, "batch_size": batch_size}), encoding="utf-8")
     return [python, str(HERE / "spooky_peer.py"), str(path)]

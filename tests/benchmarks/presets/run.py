@@ -26,7 +26,7 @@ from typing import Any
 from charon.errors import CharonError
 
 from ..speed.peers import PeerMissing
-from .jobs import Job
+from .jobs import Job, Length
 from .plan import MAIN, MODELS, Peer
 from .sets import SETS, SetMissing
 
@@ -40,16 +40,9 @@ Record = dict[str, Any]
 def main() -> None:
     """Command line."""
     options = parser().parse_args()
+    length = Length(options.minutes) if options.steps is None else Length(steps=options.steps)
     jobs = [
-        Job(
-            SETS[name],
-            MODELS[preset],
-            options.minutes,
-            seed,
-            options.work.resolve(),
-            extra=tuple(options.override),
-            steps=options.steps,
-        )
+        Job(SETS[name], MODELS[preset], length, seed, options.work.resolve(), tuple(options.override))
         for name in options.sets.split(",")
         for seed in options.seeds
         for preset in options.presets.split(",")
@@ -133,7 +126,8 @@ def execute(command: list[str], job: Job) -> Record:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
-        limit = threading.Timer(60.0 * (3.0 * job.minutes + 30.0), process.kill)
+        limit = threading.Timer(job.length.limit or threading.TIMEOUT_MAX, process.kill)
+        limit.daemon = True
         limit.start()
         _, status, usage = os.wait4(process.pid, 0)
         limit.cancel()
