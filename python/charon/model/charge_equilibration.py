@@ -18,9 +18,9 @@ from charon.model.system_sums import system_sums
 
 
 class ChargeEquilibration(nn.Module):
-    """Equilibrated charges by a fixed number of preconditioned conjugate gradient steps.
+    """Equilibrated charges by preconditioned conjugate gradients: a number of steps, fewer if all systems have arrived.
 
-    The number is fixed so that every rank makes the same calls.
+    Every rank makes the same calls: the norms that end the iteration are sums over all ranks.
     """
 
     def __init__(self, coulomb: Coulomb, channels: int, n_elements: int, iterations: int) -> None:
@@ -85,6 +85,8 @@ class ChargeEquilibration(nn.Module):
             direction = weight * residual
             for _ in range(self.iterations):
                 active = norm > smallest
+                if not bool(active.any()):
+                    break
                 response = self.response(direction, hardness, around)
                 products = torch.stack([weight * response, direction * response], dim=1)  # [n_local, 2]
                 sums = system_sums(products, batch, n)  # [n_systems, 2]

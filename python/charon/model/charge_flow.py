@@ -56,7 +56,10 @@ class Mobility(nn.Module):
 
 
 class ChargeFlow(nn.Module):
-    """Charges after flows along bonds, by a fixed number of conjugate gradient steps."""
+    """Charges after flows along bonds, by conjugate gradients: a number of steps, fewer if all systems have arrived.
+
+    Every rank makes the same calls: the norms that end the iteration are sums over all ranks.
+    """
 
     def __init__(
         self, coulomb: Coulomb, channels: int, n_elements: int, iterations: int, width: int, cutoff: float, knots: int
@@ -121,6 +124,8 @@ class ChargeFlow(nn.Module):
             for _ in range(self.iterations):
                 norm = norms[:, :1]
                 active = (norm > smallest) & (norm > rounding_error(norms[:, 1:]))
+                if not bool(active.any()):
+                    break
                 response = direction + self.response(outflow, hardness, around)
                 sums = system_sums(torch.stack([outflow * response, response], dim=1), batch, n)
                 step = ratio(norm, sums[:, :1], active)  # [n_systems, 1]
