@@ -94,8 +94,9 @@ class ModelConfig(BaseModel):
     attention_mesh_above: int = Field(500, ge=0, description="atoms of a periodic system above which it takes a mesh")
     dispersion: DispersionConfig | None = Field(None, description="D3(BJ) or two-body D4; null: none")
     repulsion: Literal["none", "zbl", "trainable"] = Field(
-        "zbl", description="screened nuclear repulsion inside the covalent radii: ZBL's, or one that starts from it"
+        "zbl", description="screened nuclear repulsion at short range: ZBL's, or one that starts from it"
     )
+    repulsion_reach: float = Field(0.75, gt=0.0, le=1.5, description="of it, over the sum of the covalent radii")
 
     @field_validator("nonlocal_", mode="before")
     @classmethod

@@ -17,9 +17,11 @@ POWER, LENGTH = 0.23, 0.46850
 class Repulsion(nn.Module):
     """`Z_i Z_j e^2 / r phi(r / a) envelope(r / (R_i + R_j))`, a = 0.46850 / (Z_i^0.23 + Z_j^0.23) A.
 
-    It ends smoothly at the sum of the covalent radii R, so that it acts where no data is and not on bonds. If
-    `trainable`, amplitudes, decays, power and length are positive parameters that start at these values, and the
-    amplitudes are normalised, which keeps the Coulomb singularity (Unke et al. 2021, SpookyNet).
+    It ends smoothly at `ends` times the sum of the covalent radii, R_i + R_j here, so that it acts where no data is:
+    0.75 leaves out multiple bonds and their vibrations, which a network otherwise has to learn on top of it
+    (tests/benchmarks/presets.md). If `trainable`, amplitudes, decays, power and length are positive parameters that
+    start at these values, and the amplitudes are normalised, which keeps the Coulomb singularity (Unke et al. 2021,
+    SpookyNet).
     """
 
     trainable: Final[bool]
@@ -29,14 +31,14 @@ class Repulsion(nn.Module):
     amplitude: Tensor
     decay: Tensor
 
-    def __init__(self, elements: list[int], trainable: bool = False) -> None:
+    def __init__(self, elements: list[int], ends: float, trainable: bool = False) -> None:
         super().__init__()
         self.trainable = trainable
         self.half_coulomb = 0.5 * COULOMB
-        self.reach = 2.0 * max(float(covalent_radii[z]) for z in elements)
+        radii = [ends * float(covalent_radii[z]) for z in elements]
         numbers = torch.tensor(elements, dtype=torch.float64)
         self.register_buffer("number", numbers)
-        self.register_buffer("radius", torch.tensor([float(covalent_radii[z]) for z in elements], dtype=torch.float64))
+        self.register_buffer("radius", torch.tensor(radii, dtype=torch.float64))
         if trainable:
             start = torch.tensor([*AMPLITUDES, *DECAYS, POWER, LENGTH], dtype=torch.float64)
             self.free = nn.Parameter(start + torch.log(-torch.expm1(-start)))  # softplus takes it back
@@ -58,7 +60,7 @@ class Repulsion(nn.Module):
         """`types` [n_all], `edge_vector` [n_edges, 3] A -> energy per atom [n_local] eV, half of each pair's."""
         amplitude, decay, inverse = self.screening()
         squared = edge_vector.detach().square().sum(1)  # [n_edges]
-        near = torch.nonzero(squared < self.reach * self.reach).squeeze(1)  # few: the others contribute nothing
+        near = torch.nonzero(squared < (2.0 * self.radius.max()) ** 2).squeeze(1)  # few: others contribute nothing
         length = edge_vector.index_select(0, near).square().sum(1).sqrt()  # [n_near]
         center = edge_index[0].index_select(0, near)
         here, there = types.index_select(0, center), types.index_select(0, edge_index[1].index_select(0, near))
