@@ -49,7 +49,7 @@ def test_any_potential_is_smooth_along_bonds(kind, atoms_of, system):
         found.append([*(np.abs(np.diff(scan.energies, order)).max() for order in (3, 4)), scan.force_error()])
     coarse, fine = np.array(found)
     assert (coarse[:2] / fine[:2] > 6.5).all()
-    assert fine[2] < 2e-5
+    assert fine[2] < 5e-5
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -132,7 +132,7 @@ def test_a_trained_model_has_one_smooth_well_per_bond(trained):
         where = f"{system}, {scan.pair} {scan.atoms}: minima {near.minima()}, kink {near.kink():.1f}"
         assert near.repulsive(), where
         assert len(near.minima()) == 1 and 0.9 < near.minima()[0] < 1.1, where
-        assert near.within(0.7, 1.6).kink() < 6.0, where
+        assert near.kink() < 2.0, where
         assert near.force_error() < 1e-2, where
 
 

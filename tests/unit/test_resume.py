@@ -139,3 +139,12 @@ def test_checkpoint_of_another_format(tmp_path, finished_run):
     torch.save(content, tmp_path / "new.pt")
     with pytest.raises(ModelFileError, match="checkpoint of format 99"):
         load_checkpoint(tmp_path / "new.pt")
+
+
+def test_checkpoint_of_a_time_before_some_keys(tmp_path, finished_run):
+    content = torch.load(finished_run / "checkpoints/last.pt", weights_only=True)
+    for key in ("state_channels", "repulsion_reach"):
+        del content["config"]["model"][key]
+    torch.save(content, tmp_path / "old.pt")
+    model = load_checkpoint(tmp_path / "old.pt").config.model
+    assert (model.state_channels, model.repulsion_reach) == (0, 1.0)

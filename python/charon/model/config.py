@@ -75,6 +75,7 @@ class ModelConfig(BaseModel):
     )
     charge_form: Literal["transfer", "free"] = Field("transfer", description="source of the unconstrained charges")
     transfer_channels: int = Field(8, ge=1, le=256, description="channels of the transfers along edges")
+    state_channels: int = Field(8, ge=0, description="further shares of charge and spin that an atom is told")
     electrostatics: ElectrostaticsConfig | None = Field(None, description="of Gaussian charges; null: none")
     charge_solver: Literal["none", "equilibration", "flow"] = Field("none", description="of the last layer's charges")
     solver_iterations: int = Field(20, ge=1, le=200, description="conjugate gradient steps of the charge solver")

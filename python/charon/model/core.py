@@ -18,9 +18,8 @@ from charon.model.update import TensorUpdate, VectorUpdate
 
 
 def _equilibration(config: ModelConfig) -> Equilibration:
-    if config.charge_form == "free":
-        return Equilibration(FreeSource(config.channels), config.channels)
-    return Equilibration(TransferSource(config), config.channels)
+    source = FreeSource(config.channels) if config.charge_form == "free" else TransferSource(config)
+    return Equilibration(source, config.channels, config.state_channels)
 
 
 def _parts(

@@ -8,7 +8,8 @@ Each atom says what it would carry, `q~` and `m~`, and how readily it takes a sh
 so charges sum to the total charge Q and spins to the number of unpaired electrons u, exactly, and a replicated system
 (2 Q, 2 u) has the same charges. f and g are exponential in what a layer says of the atom, between e^-4 and e^4: an ion
 that leaves a cluster keeps its charge if its share is far above the sum of all others. Energy depends on q, q^2 and m^2
-only: it is even in m.
+only: it is even in m. Beside its charge and spin an atom is told some more shares of the totals, `Q f_k / sum f_k` and
+`|u| g_k / sum g_k`, which no label binds: all of them are zero in neutral closed shells.
 """
 
 import torch
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 
 from charon.model.config import ModelConfig
 from charon.model.radial import DecayTable
-from charon.ops import allsum, halo_forward, message
+from charon.model.system_sums import system_sums
+from charon.ops import halo_forward, message
 
 
 def scaled(charge: Tensor) -> Tensor:
@@ -95,13 +97,15 @@ class FreeSource(nn.Module):
 
 
 class Equilibration(nn.Module):
-    """Shares out the leftover of charge and spin and feeds q and the sizes of q and m back into the scalars."""
+    """Shares out the leftover of charge and spin and feeds q, the sizes of q and m and `shares` further shares of
+    either total back into the scalars."""
 
-    def __init__(self, source: nn.Module, channels: int) -> None:
+    def __init__(self, source: nn.Module, channels: int, shares: int) -> None:
         super().__init__()
-        self.source = source
-        self.readiness = nn.Sequential(nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, 2))
-        self.back = nn.Sequential(nn.Linear(channels + 3, channels), nn.SiLU(), nn.Linear(channels, channels))
+        self.source, self.shares = source, shares
+        told = channels + 3 + 2 * shares
+        self.readiness = nn.Sequential(nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, 2 + 2 * shares))
+        self.back = nn.Sequential(nn.Linear(told, channels), nn.SiLU(), nn.Linear(channels, channels))
 
     def forward(
         self,
@@ -120,10 +124,12 @@ class Equilibration(nn.Module):
         atom, `spins` [n_local] the spins of the layer before.
         """
         free = self.source(scalars, spins, edge_vector, edge_index, lists, n_all)  # [n_local, 2]
-        readiness = torch.exp(4.0 * torch.tanh(0.25 * self.readiness(scalars)))  # [n_local, 2]
-        sums = torch.zeros((target.size(0), 4), dtype=free.dtype, device=free.device)
-        sums = allsum(sums.index_add(0, batch, torch.cat([free, readiness], dim=1)))  # [n_systems, 4]
+        readiness = torch.exp(4.0 * torch.tanh(0.25 * self.readiness(scalars)))  # [n_local, 2 + 2 shares]
+        sums = system_sums(torch.cat([free, readiness], dim=1), batch, target.size(0))  # [n_systems, 4 + 2 shares]
         leftover = target - sums[:, :2]  # [n_systems, 2]
-        charge_spin = free + readiness * (leftover / sums[:, 2:]).index_select(0, batch)
-        features = torch.cat([scalars, scaled(charge_spin[:, :1]), sizes(charge_spin)], dim=1)
-        return self.back(features), charge_spin, leftover
+        totals = torch.cat([target[:, :1], target[:, 1:].abs()], dim=1).repeat_interleave(self.shares, 1)
+        amounts = torch.cat([leftover, totals], dim=1)
+        given = readiness * (amounts / sums[:, 2:]).index_select(0, batch)
+        charge_spin = free + given[:, :2]
+        features = [scalars, scaled(charge_spin[:, :1]), sizes(charge_spin), scaled(given[:, 2:])]
+        return self.back(torch.cat(features, dim=1)), charge_spin, leftover

@@ -17,6 +17,8 @@ from charon.train.config import Config
 
 FORMAT = 1
 FORMAT_KEY = "charon_checkpoint"
+BEFORE = {"state_channels": 0, "repulsion_reach": 1.0}
+"""Of models of a time before these keys."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             f"{path}: checkpoint of format {content[FORMAT_KEY]}, written by charon {content['charon']}; "
             f"this is charon {__version__}, which reads format {FORMAT}"
         )
+    content["config"]["model"] = {**BEFORE, **content["config"]["model"]}
     content["statistics"]["reference_energies"] = tuple(content["statistics"]["reference_energies"])
     return Checkpoint(
         config=Config.model_validate(content["config"]),
