@@ -145,7 +145,7 @@ def test_memory_does_not_grow(lammps, inputs, model_path):
     """Largest resident memory after 50 and after 250 steps with changing numbers of edges."""
     case = inputs.cases["molecule"]
     data = lammps.data(case.atoms, case.elements)
-    after = "undump 1\nvelocity all create 300 4928\ntimestep 0.0002\nthermo 50\n"
+    after = "undump 1\nvelocity all create 300 4928\ntimestep 0.00005\nthermo 50\n"
     after += "run 50\ninfo memory\nrun 200\ninfo memory"
     text = inputs.script(data, model_path, "C H", state=case.state, boundary=case.boundary, after=after)
     resident = re.findall(r"Maximum resident set size: ([\d.]+) Mbyte", lammps.succeed(text).text)

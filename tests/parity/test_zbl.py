@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from ase.data import covalent_radii
 
 from charon.model.repulsion import Repulsion
 from charon.units import COULOMB
@@ -53,20 +54,21 @@ def dimer_energy(repulsion: Repulsion, length: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("trainable", [False, True])
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_screened_repulsion_equals_lammps(distance, trainable, tmp_path):
-    repulsion = Repulsion([11, 17], trainable)
+    repulsion = Repulsion([11, 17], 1.0, trainable)
     repulsion.radius.fill_(1e6)
     length = torch.tensor(distance, dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(dimer_energy(repulsion, length), length)
     assert -float(slope) == pytest.approx(lammps_force(distance, tmp_path), rel=1e-6)
 
 
-def test_repulsion_ends_smoothly_at_the_covalent_radii():
-    repulsion = Repulsion([11, 17])
-    reach = float(repulsion.radius.sum())
+@pytest.mark.parametrize("ends", [0.75, 1.0])
+def test_repulsion_ends_smoothly_at_its_reach(ends):
+    repulsion = Repulsion([11, 17], ends)
+    reach = ends * float(covalent_radii[[11, 17]].sum())
     length = torch.tensor(reach - 1e-3, dtype=torch.float64, requires_grad=True)
     energy = dimer_energy(repulsion, length)
     (slope,) = torch.autograd.grad(energy, length)
-    assert 0 < float(energy.detach()) < 1e-6
+    assert 0 < float(energy.detach()) < 5e-6
     assert abs(float(slope)) < 1e-3
     beyond = torch.tensor(reach + 1e-3, dtype=torch.float64)
     assert float(dimer_energy(repulsion, beyond)) == 0.0
@@ -74,7 +76,7 @@ def test_repulsion_ends_smoothly_at_the_covalent_radii():
 
 def test_trainable_screening_starts_as_zbl_and_learns():
     length = torch.tensor(0.3, dtype=torch.float64)
-    fixed, repulsion = Repulsion([11, 17]), Repulsion([11, 17], trainable=True)
+    fixed, repulsion = Repulsion([11, 17], 1.0), Repulsion([11, 17], 1.0, trainable=True)
     energy = dimer_energy(repulsion, length)
     torch.testing.assert_close(energy.detach(), dimer_energy(fixed, length), rtol=1e-12, atol=0)
     (gradient,) = torch.autograd.grad(energy, [repulsion.free])
@@ -83,7 +85,7 @@ def test_trainable_screening_starts_as_zbl_and_learns():
 
 
 def test_the_coulomb_singularity_stays_whatever_is_learned():
-    repulsion = Repulsion([11, 17], trainable=True)
+    repulsion = Repulsion([11, 17], 1.0, trainable=True)
     with torch.no_grad():
         repulsion.free += torch.linspace(-2, 3, 10, dtype=torch.float64)
     length = torch.tensor(1e-6, dtype=torch.float64)
