@@ -52,9 +52,10 @@ the force errors of the LODE dimers below.
       --results tests/benchmarks/results/mechanisms.json
 
 `local` fails where one geometry has several states, and NaCl needs electrostatics. Elsewhere the seeds of one mechanism
-differ as much as the mechanisms do: `full` is best or within its spread of the best in forces; in energies of carbenes
-and Ag3 `spooky` had half its error. The way in which `spooky` takes the state is not why: put into `learned` in place
-of equilibration it gave 10.4 / 114 / 6.2 instead of 6.8 / 102 / 6.7 (carbenes, seed 0, as below). Its repulsion was:
+differ as much as the mechanisms do: `full` is best in forces or within about its spread of the best, but on the mixed
+set (clusters, one seed), where `spooky` is; in energies of carbenes and Ag3 `spooky` had half its error. The way in
+which `spooky` takes the state is not why: put into `learned` in place of equilibration it gave 10.4 / 114 / 6.2 instead
+of 6.8 / 102 / 6.7 (carbenes, seed 0, as below). Its repulsion was:
 
 **Repulsion on bonds, and what an atom is told of the state.** All models of this page had a repulsion that ended at the
 sum of the covalent radii: an electronvolt on a compressed bond, more on a triple one, which the network had to undo;
