@@ -110,6 +110,16 @@ def test_a_few_iterations_are_enough(structures, kind):
     assert float((few - many).abs().max()) < 1e-4
 
 
+@pytest.mark.parametrize("kind", ["equilibration", "flow"])
+def test_the_iteration_ends_where_it_has_arrived(structures, kind, monkeypatch):
+    calls, potential = [], Coulomb.potential
+    monkeypatch.setattr(Coulomb, "potential", lambda self, *given: calls.append(1) or potential(self, *given))
+    setting = Setting(kind, structures["C10H2"], 500)
+    calls.clear()
+    setting.charges()
+    assert 5 < len(calls) < 100
+
+
 @pytest.mark.parametrize("name", list(SOLVERS))
 def test_arrived_iterations_change_nothing(structures, predict, name):
     """One and two atoms are solved at once; energy, forces and dE/dQ stay finite and the charge exact."""

@@ -6,6 +6,7 @@ import torch
 from charon.model import ModelConfig
 from charon.structure import Structure
 from charon.train.far_pairs import far_pairs, joined
+from tests.molecules import bent
 
 from .conftest import batch_of, changed, random_potential
 from .test_far_ions import teach
@@ -15,8 +16,7 @@ SMALL = {"cutoff": 5.0, "channels": 16, "layers": 2, "l_max": 1}
 
 def methylene(structure: Structure, charge: int, degrees: float) -> Structure:
     """CH2 of that angle, as an ion with its charge on carbon; the energy is that of the charge alone."""
-    half = np.radians(degrees) / 2
-    positions = 1.1 * np.array([[0, 0, 0], [0, np.sin(half), np.cos(half)], [0, -np.sin(half), np.cos(half)]])
+    positions = bent("C", "H", 1.1, degrees).positions
     labels = {"energy": np.array(10.0 * charge), "charges": np.array([charge, 0.0, 0.0])}
     state = {"total_charge": charge, "spin_multiplicity": 1 + charge, "labels": labels}
     return changed(structure, numbers=np.array([6, 1, 1]), positions=positions, **state)

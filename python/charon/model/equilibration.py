@@ -7,9 +7,9 @@ Each atom says what it would carry, `q~` and `m~`, and how readily it takes a sh
 
 so charges sum to the total charge Q and spins to the number of unpaired electrons u, exactly, and a replicated system
 (2 Q, 2 u) has the same charges. f and g are exponential in what a layer says of the atom, between e^-4 and e^4: an ion
-that leaves a cluster keeps its charge if its share is far above the sum of all others. Energy depends on q, q^2 and m^2
-only: it is even in m. Beside its charge and spin an atom is told some more shares of the totals, `Q f_k / sum f_k` and
-`|u| g_k / sum g_k`, which no label binds: all of them are zero in neutral closed shells.
+that leaves a cluster keeps its charge if its share is far above the sum of all others. Beside its
+charge and spin an atom is told further shares of the totals, `Q f_k / sum f_k` and `|u| g_k / sum g_k`, which no label
+binds; they are zero in neutral closed shells. Energy depends on q, q^2, m^2 and these shares only: it is even in m.
 """
 
 import torch
@@ -97,8 +97,10 @@ class FreeSource(nn.Module):
 
 
 class Equilibration(nn.Module):
-    """Shares out the leftover of charge and spin and feeds q, the sizes of q and m and `shares` further shares of
-    either total back into the scalars."""
+    """Shares out the leftover of charge and spin and feeds both back into the scalars.
+
+    What goes back are q, the sizes of q and m, and `shares` further shares of either total.
+    """
 
     def __init__(self, source: nn.Module, channels: int, shares: int) -> None:
         super().__init__()

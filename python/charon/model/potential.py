@@ -43,8 +43,8 @@ class Potential(nn.Module):
         dispersion = Dispersion(elements, config.cutoff, config.dispersion) if config.dispersion else nn.Identity()
         self.dispersion = cast(Dispersion, dispersion)
         self.has_repulsion = config.repulsion != "none"
-        repulsion = Repulsion(elements, config.repulsion_reach, config.repulsion == "trainable")
-        self.repulsion = repulsion if self.has_repulsion else nn.Identity()
+        learns, reach = config.repulsion == "trainable", config.repulsion_reach
+        self.repulsion = Repulsion(elements, reach, learns) if self.has_repulsion else nn.Identity()
         self.register_buffer("external_field", torch.zeros(3), persistent=False)
         self.electronegativity = statistics.electronegativity
         self.register_buffer("reference_energies", torch.as_tensor(statistics.reference_energies, dtype=torch.float64))

@@ -19,7 +19,7 @@ class Repulsion(nn.Module):
 
     It ends smoothly at `ends` times the sum of the covalent radii, R_i + R_j here, so that it acts where no data is:
     0.75 leaves out multiple bonds and their vibrations, which a network otherwise has to learn on top of it
-    (tests/benchmarks/presets.md). If `trainable`, amplitudes, decays, power and length are positive parameters that
+    (tests/benchmarks/nonlocal.md). If `trainable`, amplitudes, decays, power and length are positive parameters that
     start at these values, and the amplitudes are normalised, which keeps the Coulomb singularity (Unke et al. 2021,
     SpookyNet).
     """

@@ -34,7 +34,7 @@ from charon.train.checkpoint import load_run
 from charon.units import COULOMB
 
 from ...molecules import polyyne
-from ..presets.jobs import Job
+from ..presets.jobs import Job, Length
 from ..presets.plan import Preset
 from ..presets.run import ROOT, attend
 from ..presets.sets import SETS, Set
@@ -167,7 +167,7 @@ def main() -> None:
     options = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)
     sets = (salt_set(), SETS["carbon_chain"])
-    jobs = [Job(of, solver, options.minutes, 0, WORK) for solver in SOLVERS for of in sets]
+    jobs = [Job(of, solver, Length(options.minutes), 0, WORK) for solver in SOLVERS for of in sets]
     with ThreadPoolExecutor(2) as pool:
         records = list(pool.map(lambda job: attend(job, WORK / "runs.json"), jobs))
     curves = {}
