@@ -8,6 +8,7 @@ On a GPU the operators run in plain torch (`message_reference`), optionally comp
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,14 +106,14 @@ def message_times(batch: Batch) -> dict[str, float]:
     def plain(sent: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
         return torch.ops.charon.message_reference(sent, table, vector, batch.edge_index, n, 2, False, CUTOFF / 40)
 
+    def gradient(function: Callable[..., torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        return torch.autograd.grad(function(sent, vector), [sent, vector], upstream)
+
     compiled = torch.compile(plain, dynamic=False)
     found = {}
     for name, function in (("plain", plain), ("compiled", compiled)):
-        found[name] = (
-            1e6 * seconds(lambda f=function: torch.autograd.grad(f(sent, vector), [sent, vector], upstream)) / n
-        )
-    reference = torch.autograd.grad(plain(sent, vector), [sent, vector], upstream)
-    other = torch.autograd.grad(compiled(sent, vector), [sent, vector], upstream)
+        found[name] = 1e6 * seconds(partial(gradient, function)) / n
+    reference, other = gradient(plain), gradient(compiled)
     found["difference"] = float(max((a - b).abs().max() / a.abs().max() for a, b in zip(reference, other, strict=True)))
     return found
 
@@ -132,11 +133,11 @@ def main() -> None:
     for n, batch in batches.items():
         for l_max in (1, 2):
             name = f"l_max {l_max}, {n} atoms"
-            steps[f"energy and forces, us/atom, {name}"] = lambda b=batch, m=l_max: evaluation_time(
-                b, l_max=m, electronic="none"
+            steps[f"energy and forces, us/atom, {name}"] = partial(
+                evaluation_time, batch, l_max=l_max, electronic="none"
             )
-            steps[f"gradient of a loss on forces, us/atom, {name}"] = lambda b=batch, m=l_max: training_time(
-                b, l_max=m, electronic="none"
+            steps[f"gradient of a loss on forces, us/atom, {name}"] = partial(
+                training_time, batch, l_max=l_max, electronic="none"
             )
     steps["one message with gradients, us/atom, 12288 atoms"] = lambda: message_times(batches[12288])
     for name, step in steps.items():

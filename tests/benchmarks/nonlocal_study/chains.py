@@ -28,6 +28,7 @@ from charon.data.engine import TbliteEngine
 from charon.model import Potential
 
 from ...molecules import polyyne
+from ..frames import read_frames
 from ..presets.run import ROOT
 from .trained import Trained, options, predict
 
@@ -41,7 +42,7 @@ FRAMES, APART = 20, 20
 class Labels(Calculator):
     """GFN2-xTB for ASE, charge and multiplicity from `info`."""
 
-    implemented_properties = ("energy", "forces", "charges")
+    implemented_properties = ["energy", "forces", "charges"]  # noqa: RUF012 (as ASE declares it)
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +70,7 @@ def sampled(carbons: int, charge: int) -> list[Atoms]:
     """Labelled frames at 300 K; read again if they stand."""
     path = WORK / f"C{carbons}-{charge}.xyz"
     if path.is_file():
-        return ase.io.read(path, ":")
+        return read_frames(path)
     random = np.random.default_rng(10 * carbons + charge)
     atoms = start(carbons, charge)
     atoms.calc = Labels()

@@ -20,6 +20,7 @@ from ase import Atoms
 from charon import Calculator
 
 from ..accuracy.sets import DATA
+from ..frames import read_frames
 from ..presets.run import ROOT
 from .runs import Run, keep, study
 
@@ -46,7 +47,7 @@ TRAINING = ("model.cutoff=4.0", "training.batch_size=12", "loss.charges=0", "los
 
 def frames(split: str, dimer: int) -> list[Atoms]:
     """Frames of a dimer, near to far."""
-    return ase.io.read(Path(os.environ[DATA]) / "lode" / f"{split}-id{dimer}.xyz.xz", ":")
+    return read_frames(Path(os.environ[DATA]) / "lode" / f"{split}-id{dimer}.xyz.xz")
 
 
 def files() -> tuple[Path, Path]:

@@ -3,6 +3,7 @@
 python -m tests.benchmarks.nonlocal_study.report
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +85,23 @@ def draw_wetting(axis: Axes, found: Run) -> None:
 
 
 def draw_lode(axis: Axes, runs: list[Run]) -> None:
-    """Force errors on far frames by dimer."""
+    """Force errors on far frames by dimer, of the longest runs."""
     names = list(runs[0]["dimers"])
-    for place, run in enumerate(r for r in runs if r["seed"] == runs[0]["seed"]):
+    for place, run in enumerate(r for r in longest(runs) if r["seed"] == runs[0]["seed"]):
         errors = [d["forces"] for d in run["dimers"].values()]
-        axis.plot(range(len(names)), errors, "o", color=f"C{place % 10}", label=run["variant"])
+        axis.plot(range(len(names)), errors, "o", color=f"C{place % 10}", label=f"{run['variant']}, {run['steps']}")
     axis.set(title="dimers at 12 to 15 Å", ylabel="force RMSE, meV/Å", yscale="log")
     axis.set_xticks(range(len(names)), names, rotation=20, fontsize=8)
     axis.legend(fontsize=7)
+
+
+PANELS: dict[str, Callable[[Axes, Any], None]] = {
+    "mechanisms": draw_matrix,
+    "chains": draw_chains,
+    "wetting": draw_wetting,
+    "lode": draw_lode,
+}
+"""By the file of results."""
 
 
 def finish(figure: Any, path: Path) -> None:
@@ -104,13 +114,18 @@ def finish(figure: Any, path: Path) -> None:
 
 def draw_sets(path: Path) -> bool:
     """A panel for each study that was run; False where there is none."""
-    panels = {"mechanisms": draw_matrix, "chains": draw_chains, "wetting": draw_wetting, "lode": draw_lode}
+    panels: dict[str, Callable[[Axes, Any], None]] = {
+        "mechanisms": draw_matrix,
+        "chains": draw_chains,
+        "wetting": draw_wetting,
+        "lode": draw_lode,
+    }
     found = {name: load(name) for name in panels}
     shown = [name for name, results in found.items() if results]
     if shown:
         figure, axes = plt.subplots(1, len(shown), figsize=(4.6 * len(shown), 3.9), layout="constrained", squeeze=False)
         for axis, name in zip(axes[0], shown, strict=True):
-            panels[name](axis, found[name])
+            PANELS[name](axis, found[name])
         finish(figure, path)
     return bool(shown)
 

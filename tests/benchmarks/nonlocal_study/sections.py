@@ -73,13 +73,18 @@ def cumulenes(runs: list[dict[str, Any]]) -> str:
         wrong = ", ".join(str(n) for n in run["wrong_signs"]) or "none"
         figures = (f"{run['validation_mev']:.1f}", f"{run['scan_mev']:.1f}", f"{run['barrier_mev']:.0f}")
         lines.append(row(run["variant"], run["steps"], run["seed"], *figures, wrong))
-    commands, study = [], "    python -m tests.benchmarks.nonlocal_study.cumulenes"
+    barrier = runs[0]["reference"][-1] - runs[0]["reference"][0]
+    return CUMULENES.format(barrier=f"{barrier:.0f}", rows="\n".join(lines), commands=commands("cumulenes", runs))
+
+
+def commands(study: str, runs: list[dict[str, Any]]) -> str:
+    """That repeat the runs of a study, one for each number of steps."""
+    lines = []
     for steps in sorted({run["steps"] for run in runs}):
         names = dict.fromkeys(run["variant"] for run in runs if run["steps"] == steps)
         variants = " ".join(f'"{name}"' if " " in name else name for name in names)
-        commands.append(f"{study} --variants {variants} --steps {steps}")
-    barrier = runs[0]["reference"][-1] - runs[0]["reference"][0]
-    return CUMULENES.format(barrier=f"{barrier:.0f}", rows="\n".join(lines), commands="\n".join(commands))
+        lines.append(f"    python -m tests.benchmarks.nonlocal_study.{study} --variants {variants} --steps {steps}")
+    return "\n".join(lines)
 
 
 def matrix(runs: list[dict[str, Any]]) -> str:
@@ -87,15 +92,16 @@ def matrix(runs: list[dict[str, Any]]) -> str:
     runs = [r for r in runs if r["preset"] in MECHANISMS]
     sets, known = list(dict.fromkeys(r["set"] for r in runs)), {r["preset"] for r in runs}
     scans, dimers = load("cumulenes") or [], load("lode") or []
-    tables = []
+    tables: list[str] = []
     for title, key in MATRIX_ERRORS.items():
         lines = head(title, *sets) if tables else head(title, "what is carried", *sets, "cumulene scan", "LODE")
         for name in (n for n in MECHANISMS if n in known):
             cells = [spread(errors_of(runs, of, name, key)) for of in sets]
             if not tables:
                 scan = spread([r["scan_mev"] for r in scans if r["variant"] == name and r["steps"] == 3000])
-                far = spread([mean(d["forces"] for d in r["dimers"].values()) for r in dimers if r["variant"] == name])
-                cells = [MECHANISMS[name], *cells, scan, far]
+                far = [r["dimers"].values() for r in dimers if (r["variant"], r["steps"]) == (name, 1000)]
+                means = spread([mean(d["forces"] for d in found) for found in far])
+                cells = [MECHANISMS[name], *cells, scan, means]
             if any(cell != "-" for cell in cells):
                 lines.append(row(name, *cells))
         if len(lines) > 2:
@@ -115,14 +121,13 @@ def errors_of(runs: list[dict[str, Any]], of: str, preset: str, key: str) -> lis
 def lode(runs: list[dict[str, Any]]) -> str:
     """Change of the energy over the far frames, and errors of energy about its mean and of forces, by dimer."""
     names = list(runs[0]["dimers"])
-    lines = head("", "seed", *names)
+    lines = head("", "steps", "seed", *names)
     for run in runs:
         cells = [f"{d['change']:.0f} / {short(d['shape'])} / {short(d['forces'])}" for d in run["dimers"].values()]
-        lines.append(row(run["variant"], run["seed"], *cells))
+        lines.append(row(run["variant"], run["steps"], run["seed"], *cells))
     true = [f"{d['true_change']:.0f} / - / {short(d['true_forces'])}" for d in runs[0]["dimers"].values()]
-    lines.append(row("*reference*", "", *true))
-    variants = " ".join(dict.fromkeys(run["variant"] for run in runs))
-    return LODE.format(steps=runs[0]["steps"], rows="\n".join(lines), variants=variants)
+    lines.append(row("*reference*", "", "", *true))
+    return LODE.format(rows="\n".join(lines), commands=commands("lode", runs))
 
 
 def chains(found: dict[str, Any]) -> str:

@@ -97,13 +97,13 @@ LODE = """\
 ## Dimers: through space
 
 Six dimers of charged (C), polar (P) and apolar (A) fragments, trained at 5 to 12 Å on energies and forces, asked at 12
-to 15 Å ({steps} steps, cutoff 4 Å). Change of the energy over the three far frames, meV / RMSE of the energy about its
+to 15 Å (cutoff 4 Å). Change of the energy over the three far frames, meV / RMSE of the energy about its
 mean, meV / RMSE of the forces, meV/Å; the last row is the true change and the RMS of the forces, which are those within
 the rigid fragments for the most part. Charges are not given: the network has to find them.
 
 {rows}
 
-    python -m tests.benchmarks.nonlocal_study.lode --variants {variants} --steps {steps}
+{commands}
 """
 CHAINS = """\
 ## Chains of other lengths

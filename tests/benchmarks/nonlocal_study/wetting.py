@@ -21,7 +21,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.io.lammpsdata import write_lammps_data
@@ -31,6 +30,7 @@ from charon.data.engine import TbliteEngine
 from charon.export import export_run
 
 from ..accuracy.sets import DATA
+from ..frames import read_frame
 from ..presets.jobs import Job, Length
 from ..presets.plan import MODELS
 from ..presets.run import ROOT, attend
@@ -60,7 +60,7 @@ write_dump all custom {end} id element x y z modify sort id element {elements}
 
 def slab(place: str, doping: str) -> Atoms:
     """A relaxed slab of `n2p2/` with its labels (PBE, Hirshfeld charges)."""
-    found = ase.io.read(Path(os.environ[DATA]) / "n2p2" / f"aumgo_opt_{SLABS[place]}-{doping}.xyz.xz")
+    found = read_frame(Path(os.environ[DATA]) / "n2p2" / f"aumgo_opt_{SLABS[place]}-{doping}.xyz.xz")
     found.info.update(charge=0, spin=1)
     return found
 
@@ -132,7 +132,7 @@ def relax(model: Path, place: str, doping: str, steps: int, state: str) -> dict[
     )
     energies = re.search(r"Energy initial, next-to-last, final =\s+(\S+)\s+(\S+)\s+(\S+)", done.stdout)
     assert energies is not None
-    end = ase.io.read(folder / "end.dump", format="lammps-dump-text")
+    end = read_frame(folder / "end.dump", format="lammps-dump-text")
     own = np.array(gold(atoms)).reshape(4, 2)
     bonds = [end.get_distance(a, b, mic=True, vector=True) for a, b in own]
     tilt = [np.degrees(np.arccos(min(1.0, abs(v[2]) / np.linalg.norm(v)))) for v in bonds]

@@ -161,7 +161,8 @@ class Peer:
         total, count, size = torch.zeros(3), self.frames[split].count, self.job["batch_size"]
         for start in range(0, count, size):
             batch = self.batch(split, list(range(start, min(start + size, count))))
-            prediction = tuple(part.detach() for part in predict(self.model, batch, False))
+            energy, forces, charges = (part.detach() for part in predict(self.model, batch, False))
+            prediction = energy, forces, charges
             total += errors(prediction, batch) * len(batch.energy) / count
             found.append((prediction[0].double() + batch.reference, *prediction[1:]))
         energy, forces, charges = (torch.cat(parts) for parts in zip(*found, strict=True))
