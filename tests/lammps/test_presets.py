@@ -14,6 +14,7 @@ PRESETS = {
     "nse": {"preset": "nse"},
     "qeq": {"preset": "qeq"},
     "plain equilibration": {"preset": "qeq", "charge_solver": "equilibration", "charge_form": "free"},
+    "further shares": {"state_channels": 3, "repulsion": "zbl", "repulsion_reach": 0.75},
     "hdnnp4g": {"preset": "hdnnp4g"},
     "spooky": {"preset": "spooky"},
     "learned": {"preset": "learned", "l_max": 2},

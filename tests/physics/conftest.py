@@ -14,8 +14,8 @@ ELEMENTS = [1, 6, 11, 17, 47]
 MODELS = {
     "tensors": ModelConfig(cutoff=4.0, channels=8, layers=2),
     "vectors": ModelConfig(cutoff=4.0, channels=8, layers=3, l_max=1),
-    "free charges": ModelConfig(cutoff=4.0, channels=8, layers=2, charge_form="free"),
-    "blind": ModelConfig(cutoff=4.0, channels=8, layers=2, electronic="none"),
+    "free charges": ModelConfig(cutoff=4.0, channels=8, layers=2, charge_form="free", state_channels=3),
+    "blind": ModelConfig(cutoff=4.0, channels=8, layers=2, electronic="none", repulsion="zbl", repulsion_reach=0.75),
     "painn": ModelConfig(cutoff=4.0, channels=8, layers=2, core="painn"),
     "egnn": ModelConfig(cutoff=4.0, channels=8, layers=2, core="egnn"),
     "local": ModelConfig(preset="local", cutoff=5.0, channels=8, l_max=1),

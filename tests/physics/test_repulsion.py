@@ -1,4 +1,4 @@
-"""Where the repulsion acts: on atoms that are too close, not on bonds."""
+"""Where the repulsion acts: at a reach of 0.75 on atoms that are too close, not on bonds."""
 
 import numpy as np
 import pytest

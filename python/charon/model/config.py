@@ -29,7 +29,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "electronic": "spooky",
         "electrostatics": {},
         "dispersion": {"kind": "d4"},
-        "repulsion": "trainable",
     },
     "learned": {"electronic": "equilibration", "nonlocal": "propagator"},
     "full": {
@@ -75,7 +74,7 @@ class ModelConfig(BaseModel):
     )
     charge_form: Literal["transfer", "free"] = Field("transfer", description="source of the unconstrained charges")
     transfer_channels: int = Field(8, ge=1, le=256, description="channels of the transfers along edges")
-    state_channels: int = Field(8, ge=0, description="further shares of charge and spin that an atom is told")
+    state_channels: int = Field(0, ge=0, description="further shares of charge and spin that an atom is told")
     electrostatics: ElectrostaticsConfig | None = Field(None, description="of Gaussian charges; null: none")
     charge_solver: Literal["none", "equilibration", "flow"] = Field("none", description="of the last layer's charges")
     solver_iterations: int = Field(20, ge=1, le=200, description="conjugate gradient steps of the charge solver")
@@ -95,9 +94,9 @@ class ModelConfig(BaseModel):
     attention_mesh_above: int = Field(500, ge=0, description="atoms of a periodic system above which it takes a mesh")
     dispersion: DispersionConfig | None = Field(None, description="D3(BJ) or two-body D4; null: none")
     repulsion: Literal["none", "zbl", "trainable"] = Field(
-        "zbl", description="screened nuclear repulsion at short range: ZBL's, or one that starts from it"
+        "trainable", description="screened nuclear repulsion at short range: ZBL's, or one that starts from it"
     )
-    repulsion_reach: float = Field(0.75, gt=0.0, le=1.5, description="of it, over the sum of the covalent radii")
+    repulsion_reach: float = Field(1.0, gt=0.0, le=1.5, description="of it, over the sum of the covalent radii")
 
     @field_validator("nonlocal_", mode="before")
     @classmethod

@@ -7,9 +7,9 @@ Each atom says what it would carry, `q~` and `m~`, and how readily it takes a sh
 
 so charges sum to the total charge Q and spins to the number of unpaired electrons u, exactly, and a replicated system
 (2 Q, 2 u) has the same charges. f and g are exponential in what a layer says of the atom, between e^-4 and e^4: an ion
-that leaves a cluster keeps its charge if its share is far above the sum of all others. Beside its
-charge and spin an atom is told further shares of the totals, `Q f_k / sum f_k` and `|u| g_k / sum g_k`, which no label
-binds; they are zero in neutral closed shells. Energy depends on q, q^2, m^2 and these shares only: it is even in m.
+that leaves a cluster keeps its charge if its share is far above the sum of all others. Beside its charge and spin an
+atom may be told further shares of the totals, `Q f_k / sum f_k` and `|u| g_k / sum g_k`, which no label binds; they are
+zero in neutral closed shells. Energy depends on q, q^2, m^2 and these shares only: it is even in m.
 """
 
 import torch

@@ -17,11 +17,11 @@ POWER, LENGTH = 0.23, 0.46850
 class Repulsion(nn.Module):
     """`Z_i Z_j e^2 / r phi(r / a) envelope(r / (R_i + R_j))`, a = 0.46850 / (Z_i^0.23 + Z_j^0.23) A.
 
-    It ends smoothly at `ends` times the sum of the covalent radii, R_i + R_j here, so that it acts where no data is:
-    0.75 leaves out multiple bonds and their vibrations, which a network otherwise has to learn on top of it
-    (tests/benchmarks/nonlocal.md). If `trainable`, amplitudes, decays, power and length are positive parameters that
-    start at these values, and the amplitudes are normalised, which keeps the Coulomb singularity (Unke et al. 2021,
-    SpookyNet).
+    It ends smoothly at `ends` times the sum of the covalent radii, R_i + R_j here. If `trainable`, amplitudes, decays,
+    power and length are positive parameters that start at these values, and the amplitudes are normalised, which keeps
+    the Coulomb singularity (Unke et al. 2021, SpookyNet). With `ends` 1 it acts on multiple bonds too: that helps with
+    unseen chains, and a trainable one unlearns what is too much of it; with 0.75 it reaches no bond
+    (tests/benchmarks/nonlocal.md).
     """
 
     trainable: Final[bool]

@@ -36,9 +36,9 @@ weights with the lowest loss on the validation frames are judged. {seeds}.
 Equal time favors what is fast: the peer makes a fraction of the steps (second table) and is far from its end. On the
 full sets of Ko et al. SpookyNet's authors publish 5.8 (chains), 1.1 (NaCl), 27 (Ag3) and 5.3 meV/Å (Au2-MgO).
 
-The runs are of `loss.charges: 0.1` (now 1), of reference energies fitted to whole energies, of a repulsion that reached
-to bonds, and without `state_channels` (nonlocal.md says what these change); on carbon4g and aumgo4g models had D3 or
-D4, which those labels do not hold and which the command now leaves out.
+The runs are of `loss.charges: 0.1` (now 1), of reference energies fitted to whole energies, and of ZBL's repulsion but
+in `spooky` (nonlocal.md says what these change); on carbon4g and aumgo4g models had D3 or D4, which those labels do not
+hold and which the command now leaves out.
 """
 
 
