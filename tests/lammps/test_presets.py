@@ -85,7 +85,7 @@ def test_a_periodic_system_on_four_ranks(lammps, inputs, folder, preset):
     np.testing.assert_allclose(outcome.virial(), case.virial(model), rtol=0, atol=1e-7)
 
 
-@pytest.mark.parametrize("preset", ["qeq", "mesh", "attention", "attention on a mesh"])
+@pytest.mark.parametrize("preset", ["qeq", "full", "mesh", "attention", "attention on a mesh"])
 def test_single_precision_on_ranks(lammps, inputs, folder, preset):
     """The bound is that of a charge solver in single precision, whose last digits depend on the order of sums."""
     path = folder / f"single_{preset}.pt".replace(" ", "_")

@@ -7,7 +7,7 @@ from statistics import mean
 from typing import Any
 
 from .apart import EQUAL
-from .texts import APART, CHAINS, CUMULENES, LODE, MATRIX, WETTING
+from .texts import APART, CHAINS, CUMULENES, LEAVING, LODE, MATRIX, WETTING
 
 RESULTS = Path(__file__).parents[1] / "results"
 SHOWN = ("C8H2", "C10H2", "C12H2", "C16H2", "C20H2", "C8H3+", "C12H3+", "C20H3+")
@@ -118,6 +118,17 @@ def errors_of(runs: list[dict[str, Any]], of: str, preset: str, key: str) -> lis
     return [value for value in found if value is not None]
 
 
+def leaving(found: dict[str, Any]) -> str:
+    """Errors of the carbenes with and without the frames where an atom has left, over the seeds."""
+    keys = ("all", "left", "others", "others_forces")
+    lines = head("", "E, all", f"E, the {found['frames']}", "E, others", "F, others")
+    for preset, rows in found["presets"].items():
+        lines.append(row(preset, *(spread([seed[key] for seed in rows]) for key in keys)))
+    words = {**lengths(found), "presets": ",".join(found["presets"])}
+    words |= {"frames": found["frames"], "of": found["of"], "widest": f"{found['widest']:.2f}"}
+    return LEAVING.format(**words, rows="\n".join(lines))
+
+
 def lode(runs: list[dict[str, Any]]) -> str:
     """Change of the energy over the far frames, and errors of energy about its mean and of forces, by dimer."""
     names = list(runs[0]["dimers"])
@@ -198,6 +209,7 @@ def _wetting_row(name: str, run: str, model: dict[str, Any]) -> str:
 SECTIONS: dict[str, Callable[[Any], str]] = {
     "cumulenes": cumulenes,
     "mechanisms": matrix,
+    "leaving": leaving,
     "lode": lode,
     "chains": chains,
     "wetting": wetting,

@@ -1,13 +1,14 @@
 """The runs of `presets/run.py` by set and preset, as potentials to ask."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from ase import Atoms
 
-from charon.batch import collate, make_graph
+from charon.batch import collate, make_graphs
 from charon.model import Potential, Prediction, evaluate
 from charon.structure import Structure
 from charon.train.checkpoint import load_run
@@ -44,9 +45,13 @@ class Trained:
 
 def predict(potential: Potential, atoms: Atoms) -> Prediction:
     """Of one structure that carries its charge and multiplicity."""
-    structure = Structure.from_atoms(atoms, source="study")
-    graph = make_graph(structure, potential.elements, potential.cutoff)
-    return evaluate(potential, collate([graph], torch.float64))
+    return predict_all(potential, [atoms])
+
+
+def predict_all(potential: Potential, frames: Sequence[Atoms]) -> Prediction:
+    """Of several in one batch."""
+    structures = [Structure.from_atoms(atoms, source="study") for atoms in frames]
+    return evaluate(potential, collate(make_graphs(structures, potential.elements, potential.cutoff), torch.float64))
 
 
 def options(about: str | None, presets: str) -> argparse.Namespace:

@@ -31,6 +31,9 @@ BOND_REACH = 1.45
 """Longest bond over the sum of the covalent radii."""
 LARGEST_DECAY = 0.85
 """At the start: 20 steps then leave out 4 % of the last one's weight."""
+START = (0.3, 1.0, 1.0)
+"""By rank, over the usual weights: how what arrives enters the state before anything is learned. More of the scalars is
+noise to other sets than chains; less of the orientation is worse on chains (tests/benchmarks/nonlocal.md)."""
 
 
 class Bonds(nn.Module):
@@ -95,8 +98,8 @@ class Propagator(nn.Module):
         self.source = nn.ModuleList(ChannelMix(config.channels, width) for _ in self.ranks)
         mixes = [ChannelMix(width, config.channels) for _ in self.ranks]
         with torch.no_grad():
-            for mix in mixes:
-                mix.weight.mul_(3.0)  # what comes from afar is weak: let it be seen from the start
+            for rank, mix in zip(self.ranks, mixes, strict=True):
+                mix.weight.mul_(START[rank])
         self.back = nn.ModuleList(mixes)
         start = torch.linspace(0.5, LARGEST_DECAY, (width + 1) // 2)
         start = torch.stack([start, -start], dim=1).flatten()[:width]  # decays of both signs
