@@ -103,12 +103,11 @@ def trained(tmp_path_factory):
     frames = [a for a in ase.io.read(text, ":", format="extxyz") if a.info["system"] in SYSTEMS]
     ase.io.write(folder / "train.xyz", frames)
     training = {
-        "epochs": 40,
-        "max_minutes": 0.3,
+        "steps": 600,
         "batch_size": 16,
         "ema_decay": 0.99,
-        "validate_every": 40,
-        "checkpoint_every": 40,
+        "validate_every": 20,
+        "checkpoint_every": 20,
     }
     config = Config.model_validate(
         {
