@@ -87,14 +87,15 @@ def test_a_periodic_system_on_four_ranks(lammps, inputs, folder, preset):
 
 @pytest.mark.parametrize("preset", ["qeq", "full", "mesh", "attention", "attention on a mesh"])
 def test_single_precision_on_ranks(lammps, inputs, folder, preset):
-    """The bound is that of a charge solver in single precision, whose last digits depend on the order of sums."""
+    """A charge solver has the wider bound: its last digits depend on the order of sums."""
+    bound = 1e-3 if preset in ("qeq", "mesh") else 1e-5
     path = folder / f"single_{preset}.pt".replace(" ", "_")
     model = write_model(path, preset, torch.float32)
     for name, ranks, layout in LAYOUTS[1:2] + LAYOUTS[3:]:
         case, outcome = run(lammps, inputs, path, name, ranks, layout)
         expected = case.predict(model)
         scale = float(expected.forces.abs().max())
-        np.testing.assert_allclose(outcome.forces, expected.forces.numpy(), rtol=0, atol=1e-3 * max(1.0, scale))
+        np.testing.assert_allclose(outcome.forces, expected.forces.numpy(), rtol=0, atol=bound * max(1.0, scale))
 
 
 def test_steps_with_changing_ranks_agree(lammps, inputs, preset_path):

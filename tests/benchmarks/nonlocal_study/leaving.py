@@ -10,7 +10,6 @@ on all others. Figures go to results/leaving.json.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from ase import Atoms
 
 from charon.model import Potential
 
-from ..accuracy.sets import DATA
 from ..frames import read_frames
+from ..presets.sets import SETS
 from .trained import Trained, options, predict_all
 
 RESULTS = Path(__file__).parents[1] / "results" / "leaving.json"
@@ -68,9 +67,9 @@ def main() -> None:
     """Command line."""
     chosen = options(__doc__, "nse,learned,full,spooky")
     trained = Trained("carbenes", chosen.steps, tuple(chosen.seeds), chosen.runs)
-    folder = Path(os.environ[DATA]) / "xtb"
-    widest = max(map(gap, read_frames(folder / "carbenes_train.xyz.xz")))
-    test = read_frames(folder / "carbenes_test.xyz.xz")
+    files = SETS["carbenes"].paths(chosen.runs / "sets")
+    widest = max(map(gap, read_frames(files["train"])))
+    test = read_frames(files["test"])
     left, others = [a for a in test if gap(a) > widest], [a for a in test if gap(a) <= widest]
     about = {"frames": len(left), "of": len(test), "systems": sorted({a.info["system"] for a in left})}
     found: dict[str, Any] = {**trained.about, **about, "widest": widest, "presets": {}}

@@ -114,13 +114,7 @@ def finish(figure: Any, path: Path) -> None:
 
 def draw_sets(path: Path) -> bool:
     """A panel for each study that was run; False where there is none."""
-    panels: dict[str, Callable[[Axes, Any], None]] = {
-        "mechanisms": draw_matrix,
-        "chains": draw_chains,
-        "wetting": draw_wetting,
-        "lode": draw_lode,
-    }
-    found = {name: load(name) for name in panels}
+    found = {name: load(name) for name in PANELS}
     shown = [name for name, results in found.items() if results]
     if shown:
         figure, axes = plt.subplots(1, len(shown), figsize=(4.6 * len(shown), 3.9), layout="constrained", squeeze=False)
