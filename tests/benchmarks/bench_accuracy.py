@@ -14,7 +14,8 @@ import pytest
 
 from .accuracy.errors import errors_of
 from .accuracy.report import RESULTS, Record
-from .accuracy.sets import DATA, Row, table
+from .accuracy.sets import Row, table
+from .frames import DATA
 
 ROWS = table()
 HOW = (

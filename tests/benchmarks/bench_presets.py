@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .accuracy.sets import DATA
+from .frames import DATA
 from .presets.jobs import INSTALL, VARIABLE, Job, Length
 from .presets.plan import MAIN, Model, Peer
 from .presets.run import Record, run_job, summary

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import yaml
 
+from ..frames import DATA
+
 TABLE = Path(__file__).with_name("sets.yaml")
 MODELS = Path(__file__).parents[1] / "models"
-DATA = "CHARON_BENCH_DATA"
 
 
 @dataclass(frozen=True)

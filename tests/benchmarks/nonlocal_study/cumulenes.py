@@ -11,7 +11,6 @@ the reference method jumps there by 0.4-0.5 eV. The runs go to runs/cumulenes, f
 that has ended is not repeated.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,7 @@ from ase import Atoms
 from charon import Calculator
 
 from ...molecules import cumulene
-from ..accuracy.sets import DATA
-from ..frames import read_frames
+from ..frames import data_file, read_frames
 from ..presets.run import ROOT
 from .runs import Run, keep, study
 
@@ -52,7 +50,7 @@ def split(name: str) -> Path:
     """A split of the set with total charge and spin, as a file of the work folder."""
     path = WORK / f"{name}.xyz"
     if not path.is_file():
-        frames = read_frames(Path(os.environ[DATA]) / "cumulene" / f"{name}.xyz.xz")
+        frames = read_frames(data_file(f"cumulene/{name}.xyz.xz"))
         kept = [a for a in frames if (name, a.info["nC"]) not in LEFT_OUT or a.info["phi"] < 175.0]
         for atoms in kept:
             atoms.info.update(charge=0, spin=1)
@@ -76,7 +74,7 @@ def figures(model: Path) -> dict[str, Any]:
     """Validation RMSE, RMSE of the scan about its mean and its barrier (meV), and the differences by length (meV)."""
     calculator = Calculator(model)
     held_out = read_frames(split("val"))
-    scan = read_frames(Path(os.environ[DATA]) / "cumulene" / "angle_scan_n12.xyz.xz")
+    scan = read_frames(data_file("cumulene/angle_scan_n12.xyz.xz"))
     errors = energies(calculator, held_out) - [a.get_potential_energy() for a in held_out]
     reference = np.array([a.get_potential_energy() for a in scan])
     predicted = energies(calculator, scan)

@@ -9,7 +9,6 @@ have to be found from them. The fragments do not turn: only the distance changes
 results/lode.json.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from ase import Atoms
 
 from charon import Calculator
 
-from ..accuracy.sets import DATA
-from ..frames import read_frames
+from ..frames import data_file, read_frames
 from ..presets.run import ROOT
 from .runs import Run, keep, study
 
@@ -47,7 +45,7 @@ TRAINING = ("model.cutoff=4.0", "training.batch_size=12", "loss.charges=0", "los
 
 def frames(split: str, dimer: int) -> list[Atoms]:
     """Frames of a dimer, near to far."""
-    return read_frames(Path(os.environ[DATA]) / "lode" / f"{split}-id{dimer}.xyz.xz")
+    return read_frames(data_file(f"lode/{split}-id{dimer}.xyz.xz"))
 
 
 def files() -> tuple[Path, Path]:

@@ -29,8 +29,7 @@ from charon import Calculator
 from charon.data.engine import TbliteEngine
 from charon.export import export_run
 
-from ..accuracy.sets import DATA
-from ..frames import read_frame
+from ..frames import data_file, read_frame
 from ..presets.jobs import Job, Length
 from ..presets.plan import MODELS
 from ..presets.run import ROOT, attend
@@ -60,7 +59,7 @@ write_dump all custom {end} id element x y z modify sort id element {elements}
 
 def slab(place: str, doping: str) -> Atoms:
     """A relaxed slab of `n2p2/` with its labels (PBE, Hirshfeld charges)."""
-    found = read_frame(Path(os.environ[DATA]) / "n2p2" / f"aumgo_opt_{SLABS[place]}-{doping}.xyz.xz")
+    found = read_frame(data_file(f"n2p2/aumgo_opt_{SLABS[place]}-{doping}.xyz.xz"))
     found.info.update(charge=0, spin=1)
     return found
 
@@ -167,8 +166,8 @@ def main() -> None:
     work, length = ROOT / "runs" / "presets", Length(steps=options.steps)
     jobs = [Job(SETS[options.set], model, length, seed, work) for model in models for seed in options.seeds]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda job: attend(job, TRAININGS), jobs))
-    for job in jobs:
+        ended = list(pool.map(lambda job: attend(job, TRAININGS), jobs))
+    for job in (job for job, record in zip(jobs, ended, strict=True) if record is not None and "error" not in record):
         print(keep(job, study(job, options.relax)), flush=True)
 
 

@@ -25,10 +25,11 @@ from typing import Any
 
 from charon.errors import CharonError
 
+from ..frames import SetMissing
 from ..speed.peers import PeerMissing
 from .jobs import Job, Length
 from .plan import MAIN, MODELS, Peer
-from .sets import SETS, SetMissing
+from .sets import SETS
 
 ROOT = Path(__file__).parents[3]
 RESULTS = Path(__file__).parents[1] / "results" / "presets.json"

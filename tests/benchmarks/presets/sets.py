@@ -1,6 +1,5 @@
 """The sets of the comparison of presets: files, splits, and the same frames for a peer of another environment."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +10,10 @@ import numpy as np
 from charon.data import read_structures
 from charon.structure import Structure
 
-from ..accuracy.sets import DATA
+from ..frames import data_file
 
 SHIPPED = Path(__file__).parents[3] / "examples" / "data"
 SPLITS = ("train", "validation", "test")
-
-
-class SetMissing(Exception):
-    """The files of a set are not there."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +38,7 @@ class Set:
 
     def paths(self, folder: Path) -> dict[str, Path]:
         """The file of each split; a set of one file is divided into `folder`. Raises SetMissing."""
-        root = SHIPPED if self.shipped else os.environ.get(DATA)
-        if root is None:
-            raise SetMissing(f"{self.name}: {DATA} is not set; set it to the folder with {', '.join(self.files)}")
-        found = [Path(root).resolve() / name for name in self.files]
-        for path in found:
-            if not path.is_file():
-                raise SetMissing(f"{self.name}: there is no file {path}")
+        found = [(SHIPPED / name).resolve() if self.shipped else data_file(name) for name in self.files]
         if len(found) == 1:
             found = divide(found[0], folder / self.name)
         return dict(zip(SPLITS, found, strict=True))
