@@ -8,25 +8,28 @@ TITLE = """\
 CUMULENES = """\
 ## Cumulenes: through bonds
 
-C_nH4: the energy follows the angle between two ends up to 14 Å apart, and for even and odd n in opposite
-directions. Trained on the lengths 3-10, 13 and 14 (199 frames) in batches of 10, cutoff 3.5 Å, two layers, one thread.
-Left: the scan of C12H4, a length that training never saw; its RMSE is taken about the mean. Right: E(88°) - E(2°) of
-ideal chains, positive for even n; both by the longest runs. Two frames near 180° (n = 9 of train, n = 13 of val), where
-the reference jumps by 0.4-0.5 eV, are left out. A blind model errs by 254 meV on the scan, whose barrier is {barrier}
-meV. The scan was looked at while the form of the propagator was chosen; signs beyond n = 14 are the test that was not.
+C_nH4: the energy follows the angle between two ends up to 14 Å apart, and for even and odd n in opposite directions.
+Trained on the lengths 3-10, 13 and 14 (199 frames) in batches of 10, cutoff 3.5 Å, two layers, one thread. Left: the
+scan of C12H4, a length that training never saw; its RMSE is taken about the mean. Right: E(88°) - E(2°) of ideal
+chains, positive for even n; both by the longest runs. Two frames near 180° (n = 9 of train, n = 13 of val), where
+the reference jumps by 0.4-0.5 eV, are left out. A blind model errs by 254 meV on the scan, whose barrier is
+{barrier} meV. The scan was looked at while the form of the propagator was chosen; signs beyond n = 14 are the test
+that was not.
 
 {rows}
 
 {commands}
 
 The barrier has a cusp at 90°, which is learned last: after 3000 steps some trainings overshoot there at C12H4 by up to
-140 meV, though C10H4 and C14H4 of training are right within 51 meV; after 6000 steps none of four does. More steps do it,
-not another form: with ZBL's repulsion and the loud start of the propagator (below) it was 39.0, 3.8, 4.3 (`learned`) and
-13.3, 18.2, 5.3 meV (`full`) after 3000 steps, 5.0, 7.2, 4.6 (`learned`) after 6000. `local` is of ZBL's repulsion. The
-lengths of the vectors and tensors that arrive, as further scalars (their sum vanishes at 90° in the middle of any chain),
-do not help: 5.3 and 24.9 meV after 3000 steps (ZBL, loud, seeds 0 and 2), and are not in the code.
+140 meV, though C10H4 and C14H4 of training are right within 51 meV; after 6000 steps none of four does. More steps do
+it, not another form: with ZBL's repulsion and the loud start of the propagator (below) it was 39.0, 3.8, 4.3
+(`learned`) and 13.3, 18.2, 5.3 meV (`full`) after 3000 steps, 5.0, 7.2, 4.6 (`learned`) after 6000. `local` is of
+ZBL's repulsion. The lengths of the vectors and tensors that arrive, as further scalars (their sum vanishes at 90° in
+the middle of any chain), do not help: 5.3 and 24.9 meV after 3000 steps (ZBL, loud, seeds 0 and 2), and are not in the
+code.
 
-What made it general, of earlier forms, at 1500 steps (scan in meV, barrier in meV; seeds 0, 1, 2 if there are several):
+What made it general, of earlier forms, at 1500 steps (scan in meV, barrier in meV; seeds 0, 1, 2 if there are
+several):
 
 | hops | steps | decay | scan | barrier |
 |---|---|---|---|---|
@@ -54,14 +57,14 @@ the force errors of the LODE dimers below.
     python -m tests.benchmarks.presets.run --sets {sets} --presets {presets} --steps {steps} --seeds {seeds} \\
       --results tests/benchmarks/results/mechanisms.json
 
-`local` fails where one geometry has several states, and NaCl needs electrostatics. In forces `full` and `learned` are
-best on carbenes and chains (three seeds), `full` on the mixed set (one seed); on NaCl `nse` is, `full` and `spooky` err
-7 % more (one and two seeds), on Ag3 `spooky`, by as much as seeds differ. In energies `spooky` is ahead on Ag3 and the
-mixed set, and on carbenes, there by six frames (below). The models of `local` have ZBL's repulsion; those of the scan
-and of the LODE dimers are older (see there). `attention` in place of the propagator had 9.65 (Ag3) and 125 meV/Å
-(carbenes) with ZBL's repulsion, one seed; `learned` then 9.22 and 120. The way in which `spooky` takes the state does
-not help `learned`: in place of equilibration it gave 10.4 / 114 / 6.2 instead of 6.8 / 102 / 6.7 (carbenes, seed 0,
-validation frames, ZBL's repulsion).
+`local` fails where one geometry has several states, and NaCl needs electrostatics. In forces `full` and `learned`
+are best on carbenes and chains (three seeds), `full` on the mixed set (one seed); on NaCl `nse` is, `full` and
+`spooky` err 7 % more (one and two seeds), on Ag3 `spooky`, by as much as seeds differ. In energies `spooky` is ahead
+on Ag3 and the mixed set, and on carbenes, there by six frames (below). The models of `local` have ZBL's repulsion;
+those of the scan and of the LODE dimers are older (see there). `attention` in place of the propagator had 9.65 (Ag3)
+and 125 meV/Å (carbenes) with ZBL's repulsion, one seed; `learned` then 9.22 and 120. The way in which `spooky` takes
+the state does not help `learned`: in place of equilibration it gave 10.4 / 114 / 6.2 instead of 6.8 / 102 / 6.7
+(carbenes, seed 0, validation frames, ZBL's repulsion).
 
 **How loud what comes from afar is at first.** By how much the weights by which it enters scalars, vectors and tensors
 start larger than usual ones decides how much of it is noise before hops are learned (`full`, seed 0, 1000 steps, E
@@ -76,18 +79,19 @@ meV/atom / F meV/Å / q me on validation and test frames; C20H2 of the section o
 | 0.3, 0.3, 0.3 | test | 4.0 / 61.9 / 13.4 | 10.4 / 105 / 7.5 | 0.50 / 23.1 / 0.72 | 565 |
 | **0.3, 1, 1** | test | 4.4 / 59.4 / 13.3 | 12.1 / 101 / 7.9 | 0.45 / 20.3 / 0.79 | 184 |
 
-Before it was 3 throughout: on the mixed set `full` had larger errors than `nse`, now smaller ones. 0.3 throughout is as
-good there, and leaves chains to what is local. Test forces of seeds 0, 1, 2 with 3 and now: carbenes 110, 120, 112 and
-101, 99, 105 (`full`), 124, 117, 114 and 103, 103, 101 (`learned`); carbon_chain 21.1, 19.2, 18.7 and 20.3, 19.1, 20.1
-(`full`), 21.4, 20.6, 18.7 and 20.8, 18.3, 18.7 (`learned`); Ag3 12.0, 6.5, 7.8 and 8.9, 11.5, 9.0 (`full`), 8.6, 9.7,
-9.4 and 9.5, 11.4, 9.8 (`learned`). Cumulenes: see above.
+Before it was 3 throughout: on the mixed set `full` had larger errors than `nse`, now smaller ones. 0.3 throughout is
+as good there, and leaves chains to what is local. Test forces of seeds 0, 1, 2 with 3 and now: carbenes 110, 120,
+112 and 101, 99, 105 (`full`), 124, 117, 114 and 103, 103, 101 (`learned`); carbon_chain 21.1, 19.2, 18.7 and 20.3,
+19.1, 20.1 (`full`), 21.4, 20.6, 18.7 and 20.8, 18.3, 18.7 (`learned`); Ag3 12.0, 6.5, 7.8 and 8.9, 11.5, 9.0
+(`full`), 8.6, 9.7, 9.4 and 9.5, 11.4, 9.8 (`learned`). Cumulenes: see above.
 
-**Repulsion on bonds, and what an atom is told of the state.** ZBL's repulsion reaches to the sum of the covalent radii:
-an electronvolt on a compressed bond, more on a triple one, which the network has to undo. Tried instead: a reach of
-0.75 of it, which leaves bonds alone (`model.repulsion_reach`), a trainable one, the default (`model.repulsion`), and
-eight further shares of total charge and spin that an atom is told (`model.state_channels`). Test frames, E meV/atom / F
-meV/Å / q me, 1000 steps, mean of as many seeds as said; C20H2: force errors of the section on chains below, meV/Å, by
-seed; carbenes without the six frames below, but for charges. `learned` and `full` with 3 throughout, the loud start:
+**Repulsion on bonds, and what an atom is told of the state.** ZBL's repulsion reaches to the sum of the covalent
+radii: an electronvolt on a compressed bond, more on a triple one, which the network has to undo. Tried instead: a
+reach of 0.75 of it, which leaves bonds alone (`model.repulsion_reach`), a trainable one, the default
+(`model.repulsion`), and eight further shares of total charge and spin that an atom is told (`model.state_channels`).
+Test frames, E meV/atom / F meV/Å / q me, 1000 steps, mean of as many seeds as said; C20H2: force errors of the
+section on chains below, meV/Å, by seed; carbenes without the six frames below, but for charges. `learned` and `full`
+with 3 throughout, the loud start:
 
 | repulsion, reach, shares | seeds | carbon_chain, `learned` | `full` | C20H2, `learned` | `full` |
 |---|---|---|---|---|---|
@@ -104,12 +108,12 @@ seed; carbenes without the six frames below, but for charges. `learned` and `ful
 | zbl, 0.75, 8 | 3 | 4.5 / 94 / 7.3 | 5.1 / 102 / 6.1 | 5.4 / 103 / 8.0 |
 | **trainable, 1, 0** | 3 | 5.2 / 101 / 7.7 | 6.1 / 110 / 6.7 | 5.8 / 108 / 8.9 |
 
-The short reach helps where it was chosen, on molecules like those of training, and makes chains of other lengths three
-times worse by itself (one seed), up to ten times with further shares: what ZBL has in common for all bonds carries over
-to them, a network does not. Further shares raise the errors of `full` on chains and of unlike fragments far apart
-(below). A trainable repulsion keeps the chains and more than half of what carbenes gain in `nse`, a third in `learned`,
-half in `full`; its strength on their bonds falls by a quarter. The chains of other lengths were looked at for these
-choices, and the test frames above for that of the start, so they are no test of them any more.
+The short reach helps where it was chosen, on molecules like those of training, and makes chains of other lengths
+three times worse by itself (one seed), up to ten times with further shares: what ZBL has in common for all bonds
+carries over to them, a network does not. Further shares raise the errors of `full` on chains and of unlike fragments
+far apart (below). A trainable repulsion keeps the chains and more than half of what carbenes gain in `nse`, a third
+in `learned`, half in `full`; its strength on their bonds falls by a quarter. The chains of other lengths were looked
+at for these choices, and the test frames above for that of the start, so they are no test of them any more.
 
 A learned energy of each pair of elements (a spline of the distance up to the cutoff, in place of what ZBL does on
 bonds) does not help, and is not in the code. Figures as above, carbenes with the six frames, seed 0 or 0 and 1:
@@ -158,10 +162,10 @@ never trained (see "Far apart").
 LODE = """\
 ## Dimers: through space
 
-Six dimers of charged (C), polar (P) and apolar (A) fragments, trained at 5 to 12 Å on energies and forces, asked at 12
-to 15 Å (cutoff 4 Å). Change of the energy over the three far frames, meV / RMSE of the energy about its
-mean, meV / RMSE of the forces, meV/Å; the last row is the true change and the RMS of the forces, which are those within
-the rigid fragments for the most part. Charges are not given: the network has to find them. The runs are older than the
+Six dimers of charged (C), polar (P) and apolar (A) fragments, trained at 5 to 12 Å on energies and forces, asked at
+12 to 15 Å (cutoff 4 Å). Change of the energy over the three far frames, meV / RMSE of the energy about its mean, meV
+/ RMSE of the forces, meV/Å; the last row is the true change and the RMS of the forces, which are those within the
+rigid fragments for the most part. Charges are not given: the network has to find them. The runs are older than the
 trainable repulsion and the quiet start of the propagator.
 
 {rows}
@@ -213,10 +217,11 @@ to the readiness of charge and spin, up to e^2, are no better: 41 and -407, -795
 WETTING = """\
 ## Au2 on MgO
 
-E(lying) - E(standing) of the four relaxed slabs of 110 atoms, with aluminium in the deepest layers and without, which
-no training saw, and the mean charge of gold there (e). Then LAMMPS minimises slabs of four times the area on two ranks
-from both places: the same difference per dimer, doped / undoped, and how the dimers lie at the end (0° standing).
-The labels hold no dispersion, and no model here does, but `qeq`, an earlier run with D4 whose slabs were not minimised.
+E(lying) - E(standing) of the four relaxed slabs of 110 atoms, with aluminium in the deepest layers and without,
+which no training saw, and the mean charge of gold there (e). Then LAMMPS minimises slabs of four times the area on
+two ranks from both places: the same difference per dimer, doped / undoped, and how the dimers lie at the end (0°
+standing). The labels hold no dispersion, and no model here does, but `qeq`, an earlier run with D4 whose slabs were
+not minimised.
 
 {rows}
 
@@ -228,10 +233,10 @@ energies: twelve frames do not hold the oxide in place. Before (ZBL's repulsion,
 -0.050 and 0.866 eV, relaxed -0.46 and 0.68; `learned` -0.031 and 0.816, with the same charge on both oxides, and one of
 its slabs fell apart when it was minimised. `local` and `qeq` are of then.
 
-What it takes is steps: after 1000, then, `learned` had 0.84, 1.04, 1.23 meV/atom on the test frames (seeds 0, 1, 2), but
-`full` 3.2 and 3.5 (seeds 0, 1), `nse` 4.2, and `learned` with a D3 or D4 that the labels do not hold 3.3 and 3.0, all
-as blind as `local`. After 3000 `full` has {full} and `learned` {learned} meV/atom, meV/Å, me (seed 0). GFN1-xTB sees no
-effect of the doping on these energies (0.4 meV), so its set asks for accuracy only.
+What it takes is steps: after 1000, then, `learned` had 0.84, 1.04, 1.23 meV/atom on the test frames (seeds 0, 1, 2),
+but `full` 3.2 and 3.5 (seeds 0, 1), `nse` 4.2, and `learned` with a D3 or D4 that the labels do not hold 3.3 and 3.0,
+all as blind as `local`. After 3000 `full` has {full} and `learned` {learned} meV/atom, meV/Å, me (seed 0). GFN1-xTB
+sees no effect of the doping on these energies (0.4 meV), so its set asks for accuracy only.
 
 {commands}
 """
