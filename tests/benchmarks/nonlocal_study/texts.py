@@ -226,12 +226,13 @@ not minimised.
 {rows}
 
 PBE: aluminium deep below the dimer decides, and only one undoped frame with a lying dimer is among the twelve of
-training. `local` cannot tell the two oxides apart. `full` and `learned` find both energies within 0.1 eV, the sign of
-gold's charge on either oxide (too small on the undoped one), and in LAMMPS the right order of both pairs, `learned` by
-0.12 eV only on the undoped oxide; no dimer leaves the place where it starts. Slabs of both end 0.2 to 1.0 eV (undoped) and 1.7 to 2.2 eV (doped) per 110 atoms below PBE's
-energies: twelve frames do not hold the oxide in place. Before (ZBL's repulsion, loud start, `loss.charges=0.1`) `full` had
--0.050 and 0.866 eV, relaxed -0.46 and 0.68; `learned` -0.031 and 0.816, with the same charge on both oxides, and one of
-its slabs fell apart when it was minimised. `local` and `qeq` are of then.
+training. `local` cannot tell the two oxides apart. `full` and `learned` find both energies within 0.1 eV, the sign
+of gold's charge on either oxide (too small on the undoped one), and in LAMMPS the right order of both pairs,
+`learned` by 0.12 eV only on the undoped oxide; no dimer leaves the place where it starts. Slabs of both end 0.2 to
+1.0 eV (undoped) and 1.7 to 2.2 eV (doped) per 110 atoms below PBE's energies: twelve frames do not hold the oxide in
+place. Before (ZBL's repulsion, loud start, `loss.charges=0.1`) `full` had -0.050 and 0.866 eV, relaxed -0.46 and
+0.68; `learned` -0.031 and 0.816, with the same charge on both oxides, and one of its slabs fell apart when it was
+minimised. `local` and `qeq` are of then.
 
 What it takes is steps: after 1000, then, `learned` had 0.84, 1.04, 1.23 meV/atom on the test frames (seeds 0, 1, 2),
 but `full` 3.2 and 3.5 (seeds 0, 1), `nse` 4.2, and `learned` with a D3 or D4 that the labels do not hold 3.3 and 3.0,
