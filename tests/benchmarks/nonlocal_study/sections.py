@@ -78,13 +78,24 @@ def cumulenes(runs: list[dict[str, Any]]) -> str:
 
 
 def commands(study: str, runs: list[dict[str, Any]]) -> str:
-    """That repeat the runs of a study, one for each number of steps."""
+    """That repeat the runs of a study, one for each number of steps and choice of seeds."""
     lines = []
-    for steps in sorted({run["steps"] for run in runs}):
-        names = dict.fromkeys(run["variant"] for run in runs if run["steps"] == steps)
+    for names, steps, seeds in alike(runs, "variant"):
         variants = " ".join(f'"{name}"' if " " in name else name for name in names)
-        lines.append(f"    python -m tests.benchmarks.nonlocal_study.{study} --variants {variants} --steps {steps}")
+        words = f"--variants {variants} --seeds {seeds} --steps {steps}"
+        lines.append(f"    python -m tests.benchmarks.nonlocal_study.{study} {words}")
     return "\n".join(lines)
+
+
+def alike(runs: list[dict[str, Any]], key: str) -> list[tuple[list[str], int, str]]:
+    """Names (under `key`) of the same steps and seeds, with these: by steps, then in the order of the runs."""
+    seeds: dict[tuple[int, str], list[str]] = {}
+    for run in runs:
+        seeds.setdefault((run["steps"], run[key]), []).append(str(run["seed"]))
+    groups: dict[tuple[int, str], list[str]] = {}
+    for (steps, name), found in seeds.items():
+        groups.setdefault((steps, " ".join(sorted(found))), []).append(name)
+    return [(groups[group], *group) for group in sorted(groups, key=lambda group: group[0])]
 
 
 def matrix(runs: list[dict[str, Any]]) -> str:
@@ -182,10 +193,9 @@ def wetting(found: dict[str, Any]) -> str:
             tables += ["\n".join(lines), ""]
     commands = []
     for name, rows in found.items():
-        for steps in sorted({m["steps"] for m in rows["models"]}):
-            presets = ",".join(dict.fromkeys(m["preset"] for m in rows["models"] if m["steps"] == steps))
-            study = f"    python -m tests.benchmarks.nonlocal_study.wetting --set {name}"
-            commands.append(f"{study} --presets {presets} --steps {steps}")
+        for presets, steps, seeds in alike(rows["models"], "preset"):
+            words = f"--set {name} --presets {','.join(presets)} --seeds {seeds} --steps {steps}"
+            commands.append(f"    python -m tests.benchmarks.nonlocal_study.wetting {words}")
     runs = [r for r in load("wetting_trainings") if (r["set"], r["seed"]) == ("aumgo4g", 0)]
     errors = {r["preset"]: r["test"] for r in runs if r["equal_steps"] == 3000}
     keys = list(MATRIX_ERRORS.values())[:3]
