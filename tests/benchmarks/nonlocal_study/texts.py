@@ -167,12 +167,17 @@ LODE = """\
 Six dimers of charged (C), polar (P) and apolar (A) fragments, trained at 5 to 12 Å on energies and forces, asked at
 12 to 15 Å (cutoff 4 Å). Change of the energy over the three far frames, meV / RMSE of the energy about its mean, meV
 / RMSE of the forces, meV/Å; the last row is the true change and the RMS of the forces, which are those within the
-rigid fragments for the most part. Charges are not given: the network has to find them. The runs are older than the
-trainable repulsion and the quiet start of the propagator.
+rigid fragments for the most part. Charges are not given: the network has to find them. Runs of 1000 steps are older
+than the trainable repulsion and the quiet start of the propagator.
 
 {rows}
 
 {commands}
+
+After 5000 steps `full` with free charges (`charge_form: free`) follows what has a charge: two ions by 120 meV (true
+107), ion and dipole by 25 (19), ion and apolar molecule by 2.2 (0.7), with force errors of 15, 49 and 62 % of the true
+forces. Two dipoles it does not (5.0 for 1.4 meV, forces off by twice their size). Transfers (the default) cannot give a
+charge to two ions that never touched in a neutral system; bonds alone, and attention within 12 Å, cannot see across.
 """
 CHAINS = """\
 ## Chains of other lengths
