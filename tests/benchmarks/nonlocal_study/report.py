@@ -81,7 +81,8 @@ def draw_wetting(axis: Axes, found: Run) -> None:
     axis.axhline(0.0, color="0.5", linewidth=0.8)
     axis.set(title="Au$_2$ on MgO", ylabel="E(lying) - E(standing), eV")
     axis.set_xticks(range(len(rows)), [name for name, _ in rows], fontsize=7)
-    axis.legend(fontsize=8)
+    axis.set_ylim(top=1.25 * axis.get_ylim()[1])
+    axis.legend(fontsize=8, loc="upper center", ncols=2)
 
 
 def draw_lode(axis: Axes, runs: list[Run]) -> None:
@@ -92,7 +93,7 @@ def draw_lode(axis: Axes, runs: list[Run]) -> None:
         axis.plot(range(len(names)), errors, "o", color=f"C{place % 10}", label=f"{run['variant']}, {run['steps']}")
     axis.set(title="dimers at 12 to 15 Å", ylabel="force RMSE, meV/Å", yscale="log")
     axis.set_xticks(range(len(names)), names, rotation=20, fontsize=8)
-    axis.legend(fontsize=7)
+    axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.36, 1.0))
 
 
 PANELS: dict[str, Callable[[Axes, Any], None]] = {
