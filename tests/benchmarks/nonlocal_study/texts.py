@@ -147,7 +147,8 @@ the same steps (those of 0.1 but Ag3 before reference energies were fitted after
 
 Charges become up to four times better; energies and forces stay the same on the average (ratios 1.02 and 0.99), in
 single cases from 44 % better (`full` on carbon_chain) to 53 % worse (`learned` on the same). With 0.1 and three seeds,
-test forces of carbon_chain were 20.0 ± 1.1 (`learned`), 21.7 ± 1.6 (`full`) and 25.4 ± 0.6 (`nse`). All of this is older than the trainable repulsion and the quiet start of the propagator.
+test forces of carbon_chain were 20.0 ± 1.1 (`learned`), 21.7 ± 1.6 (`full`) and 25.4 ± 0.6 (`nse`). All of this is
+older than the trainable repulsion and the quiet start of the propagator.
 """
 LEAVING = """\
 **One hydrogen that leaves is the energy error of the carbenes.** The trajectory of CClNH2- falls apart, and its test
